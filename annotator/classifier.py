@@ -1,0 +1,82 @@
+"""The shipped model at work: ONNX Runtime over token windows.
+
+Every window is run by itself, without padding: its quantised activations are scaled over one window only, so a
+record cannot depend on what else is scored, in which order, or on how many threads.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from annotator.errors import ModelError
+from annotator.registry import Manifest, model_path, models_folder, read_manifest
+from annotator.windows import EncodedPage, PageLogits, plan, pool
+
+logger = logging.getLogger(__name__)
+
+_OUTPUTS = ("label_logits", "tag_logits", "source_type_logits")
+
+
+class SegmentClassifier:
+    """A loaded model version: tokenizer, graph, windows, calibration."""
+
+    def __init__(self, folder: Path, *, threads: int | None = None) -> None:
+        """Load a model folder; ``threads`` bounds ONNX Runtime's threads (default: one a core).
+
+        Raises:
+            ModelError: the folder is incomplete, does not match its manifest, or its graph cannot be loaded.
+        """
+        self.manifest: Manifest = read_manifest(folder)
+        options = onnxruntime.SessionOptions()
+        if threads is not None:
+            options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        try:
+            self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+            self._session = onnxruntime.InferenceSession(
+                str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # both libraries raise bare Exception subclasses of their own
+            first = str(error).strip().splitlines()[0]
+            raise ModelError(f"{folder}: the model cannot be loaded: {first}") from error
+        missing = set(_OUTPUTS) - {output.name for output in self._session.get_outputs()}
+        if missing:
+            raise ModelError(f"{folder}: the graph has no output {sorted(missing)}: export it again")
+        logger.info("loaded model %s from %s", self.manifest.version, folder)
+
+    @classmethod
+    def load(
+        cls, models: Path | None = None, version: str | None = None, *, threads: int | None = None
+    ) -> SegmentClassifier:
+        """Load ``version`` (default: the current one) of the registry that registry.models_folder names."""
+        return cls(model_path(models_folder(models), version), threads=threads)
+
+    @property
+    def version(self) -> str:
+        """The model version, as records state it."""
+        return self.manifest.version
+
+    def logits(self, page: EncodedPage) -> PageLogits:
+        """Return the pooled logits of a page's segments."""
+        windows = plan(page, self.manifest.windows)
+        outputs: tuple[list[NDArray[np.float32]], ...] = ([], [], [])
+        for window in windows:
+            ids = window.input_ids[None]
+            arrays = self._session.run(_OUTPUTS, {"input_ids": ids, "attention_mask": np.ones_like(ids)})
+            for kept, array in zip(outputs, arrays, strict=True):
+                kept.append(array[0])
+        return pool(page, windows, *outputs)
+
+    def probabilities(self, labels: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return calibrated probabilities [segments, 4] from pooled label logits [segments, 4]."""
+        scaled = labels.astype(np.float64) / self.manifest.calibration.temperature
+        scaled -= scaled.max(axis=1, keepdims=True)
+        exp = np.exp(scaled)
+        result: NDArray[np.float64] = exp / exp.sum(axis=1, keepdims=True)
+        return result

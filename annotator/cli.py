@@ -1,0 +1,340 @@
+"""The command line. A command parses, calls the library, prints: data on stdout, messages and progress on stderr.
+
+Exit status: 0 all done, 1 some input failed (listed on stderr and in a file), 2 wrong usage or nothing could start.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from annotator import __version__
+from annotator.errors import AnnotatorError
+
+if TYPE_CHECKING:
+    from annotator.reader import ReadFailure
+
+StdinFormat = Literal["text", "html", "jsonl", "csv"]
+
+app = typer.Typer(
+    name="annotator",
+    help="Mark every segment of French news pages: reported claim, attributed quote, editorial framing, boilerplate.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+models_app = typer.Typer(help="Model versions: list, show, put in use.", no_args_is_help=True)
+labels_app = typer.Typer(help="Labelled pages: check, count.", no_args_is_help=True)
+app.add_typer(models_app, name="models")
+app.add_typer(labels_app, name="labels")
+
+
+class OutputFormat(StrEnum):
+    """What ``score`` writes."""
+
+    JSONL = "jsonl"
+    PARQUET = "parquet"
+    CSV = "csv"
+
+
+Inputs = Annotated[
+    list[str],
+    typer.Argument(help="Files, folders, glob patterns, or - for standard input.", show_default=False),
+]
+Models = Annotated[
+    Path | None,
+    typer.Option("--models", help="Folder of model versions (default: $ANNOTATOR_MODELS, the user's, the shipped)."),
+]
+ModelVersion = Annotated[str | None, typer.Option("--model", help="Model version (default: the current one).")]
+Threads = Annotated[int | None, typer.Option("--threads", min=1, help="Threads (default: one a core).")]
+StdinAs = Annotated[
+    StdinFormat | None, typer.Option("--stdin-format", help="Format of standard input (default: found from content).")
+]
+
+
+def _err() -> Console:
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def _say(message: str) -> None:
+    _err().print(message, markup=False)
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what the library does, to stderr.")] = False,
+) -> None:
+    """Set up logging; print the version when asked."""
+    if version:
+        typer.echo(f"annotator {__version__}")
+        raise typer.Exit
+    logging.basicConfig(level=logging.DEBUG if verbose else logging.WARNING, format="%(name)s: %(message)s")
+    if not verbose:
+        # Libraries warn about single pages; what matters of it stands in the record.
+        for name in ("trafilatura", "htmldate", "charset_normalizer"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+@app.command()
+def score(
+    inputs: Inputs,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="File to write: .jsonl, .csv (each also .gz) or .parquet.")
+    ] = None,
+    fmt: Annotated[
+        OutputFormat | None, typer.Option("--format", help="Format (default: by the name of OUT, else jsonl).")
+    ] = None,
+    lean: Annotated[bool, typer.Option("--lean", help="Leave out the texts of pages and segments.")] = False,
+    errors: Annotated[
+        Path | None, typer.Option("--errors", help="Where failed inputs are listed (default: OUT.errors.jsonl).")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an output that exists.")] = False,
+    models: Models = None,
+    model: ModelVersion = None,
+    threads: Threads = None,
+    stdin_format: StdinAs = None,
+) -> None:
+    """Score pages: one record an article, in input order, to OUT or stdout."""
+    from annotator.bulk import count_articles, score_inputs
+    from annotator.classifier import SegmentClassifier
+    from annotator.storage import ScoredWriter
+
+    if output is None and fmt is OutputFormat.PARQUET and sys.stdout.isatty():
+        raise AnnotatorError("Parquet is binary: name a file with -o, or send stdout to one")
+    failures: list[ReadFailure] = []
+    progress = _progress()
+
+    def failed(failure: ReadFailure) -> None:
+        failures.append(failure)
+        progress.console.print(f"failed: {failure.where}: {failure.error}", markup=False, soft_wrap=True)
+
+    classifier = SegmentClassifier.load(models, model, threads=threads)
+    target = output if output is not None else sys.stdout.buffer
+    with ScoredWriter(target, fmt.value if fmt else None, lean=lean, overwrite=force) as writer, progress:
+        total = count_articles(inputs) if progress.live.is_started and not progress.disable else None
+        task = progress.add_task("scoring", total=total, rate="")
+        done = segments = 0
+        stdin = sys.stdin.buffer if "-" in inputs else None
+        for scored in score_inputs(inputs, classifier, on_failure=failed, stdin=stdin, stdin_format=stdin_format):
+            writer.write(scored)
+            done += 1
+            segments += len(scored.segments)
+            elapsed = progress.tasks[0].elapsed or 0.0
+            rate = f"{segments / elapsed:.0f} segments/s" if elapsed > 1 else ""
+            progress.update(task, completed=done, rate=rate)
+    if failures:
+        _list_failures(failures, output, errors)
+        raise typer.Exit(1)
+
+
+def _list_failures(failures: list[ReadFailure], output: Path | None, errors: Path | None) -> None:
+    path = (
+        errors if errors is not None else (None if output is None else output.with_name(output.name + ".errors.jsonl"))
+    )
+    count = f"{len(failures)} input{'s' if len(failures) > 1 else ''} failed"
+    if path is None:
+        _say(f"{count}, listed above")
+        return
+    lines = [json.dumps({"where": f.where, "error": f.error}, ensure_ascii=False) + "\n" for f in failures]
+    try:
+        path.write_text("".join(lines), encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        _say(f"{count}, listed above; {path}: cannot be written ({error.strerror})")
+        return
+    _say(f"{count}, listed in {path}")
+
+
+def _progress() -> Progress:
+    console = _err()
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(), TimeRemainingColumn(), console=console, disable=not console.is_terminal, transient=False,
+    )  # fmt: skip
+
+
+@app.command()
+def show(
+    inputs: Inputs,
+    models: Models = None,
+    model: ModelVersion = None,
+    threads: Threads = None,
+    stdin_format: StdinAs = None,
+) -> None:
+    """Show pages in the terminal, coloured by label, with confidence and what needs review."""
+    from annotator.bulk import score_inputs
+    from annotator.classifier import SegmentClassifier
+    from annotator.terminal import render_page
+
+    failures: list[ReadFailure] = []
+
+    def failed(failure: ReadFailure) -> None:
+        failures.append(failure)
+        _say(f"failed: {failure.where}: {failure.error}")
+
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 100)
+    classifier = SegmentClassifier.load(models, model, threads=threads)
+    stdin = sys.stdin.buffer if "-" in inputs else None
+    for index, scored in enumerate(
+        score_inputs(inputs, classifier, on_failure=failed, stdin=stdin, stdin_format=stdin_format)
+    ):
+        if index:
+            console.rule(style="dim")
+        console.print(render_page(scored))
+    if failures:
+        raise typer.Exit(1)
+
+
+@app.command()
+def evaluate(
+    labelled: Annotated[
+        list[Path], typer.Argument(help="Labelled pages: .jsonl files or folders.", show_default=False)
+    ],
+    as_json: Annotated[Path | None, typer.Option("--json", help="Also write the whole result to a file.")] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the resampling.")] = 0,
+    resamples: Annotated[int, typer.Option("--resamples", min=100, help="Resamples of the articles.")] = 1000,
+    models: Models = None,
+    model: ModelVersion = None,
+    threads: Threads = None,
+) -> None:
+    """Compare the model's labels with people's: macro-F1 with its interval, per label, calibration, attribution."""
+    from annotator.classifier import SegmentClassifier
+    from annotator.dataset import read_pages
+    from annotator.evaluation import evaluate_classifier
+
+    classifier = SegmentClassifier.load(models, model, threads=threads)
+    result = evaluate_classifier(read_pages(*labelled), classifier, seed=seed, resamples=resamples)
+    _print_rows(["figure", "value"], result.table())
+    if as_json is not None:
+        as_json.write_text(json.dumps(result.to_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        _say(f"written to {as_json}")
+
+
+@models_app.command("list")
+def models_list(models: Models = None) -> None:
+    """List the versions of a registry; the one in use is marked."""
+    from annotator.registry import current_version, list_versions, model_path, models_folder, read_manifest
+
+    folder = models_folder(models)
+    try:
+        current = current_version(folder)
+    except AnnotatorError:
+        current = ""
+    rows = []
+    for version in list_versions(folder):
+        manifest = read_manifest(model_path(folder, version), verify=False)
+        rows.append(("*" if version == current else "", version, str(manifest.details.get("created_at", ""))))
+    _print_rows(["in use", "version", "made"], rows)
+    _say(f"{len(rows)} versions in {folder}")
+
+
+@models_app.command("show")
+def models_show(
+    version: Annotated[str | None, typer.Argument(help="Version (default: the current one).")] = None,
+    models: Models = None,
+) -> None:
+    """Print a version's manifest and metrics as JSON, after checking its files against their digests."""
+    from annotator.registry import model_path, models_folder, read_manifest
+
+    folder = model_path(models_folder(models), version)
+    read_manifest(folder)
+    data = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    metrics = folder / "metrics.json"
+    if metrics.is_file():
+        data["metrics"] = json.loads(metrics.read_text(encoding="utf-8"))
+    typer.echo(json.dumps(data, indent=2, ensure_ascii=False))
+
+
+@models_app.command("promote")
+def models_promote(
+    version: Annotated[str, typer.Argument(help="Version to put in use.")],
+    models: Models = None,
+) -> None:
+    """Put a version in use: CURRENT names it from now on."""
+    from annotator.registry import models_folder, promote
+
+    folder = models_folder(models)
+    promote(folder, version)
+    _say(f"{version} is in use in {folder}")
+
+
+@labels_app.command("check")
+def labels_check(
+    paths: Annotated[list[Path], typer.Argument(help="Labelled pages: .jsonl files or folders.", show_default=False)],
+) -> None:
+    """Check labelled pages: offsets, coverage, labels, attribution, splits; exit 1 when something is wrong."""
+    from annotator.dataset import check_paths
+
+    problems = check_paths(*paths)
+    for problem in problems:
+        typer.echo(problem)
+    if problems:
+        _say(f"{len(problems)} problems")
+        raise typer.Exit(1)
+    _say("no problem found")
+
+
+@labels_app.command("stats")
+def labels_stats(
+    paths: Annotated[list[Path], typer.Argument(help="Labelled pages: .jsonl files or folders.", show_default=False)],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Count pages, outlets, segments by label, attributions; print the digest of the data."""
+    from annotator.dataset import read_pages, stats
+
+    result = stats(read_pages(*paths))
+    if as_json:
+        typer.echo(json.dumps(result.to_dict(), indent=2, ensure_ascii=False))
+        return
+    header, *rows = result.table()
+    _print_rows(header, rows)
+    typer.echo(f"digest {result.digest}")
+
+
+def _print_rows(header: list[str], rows: Sequence[Sequence[str]]) -> None:
+    if not sys.stdout.isatty():
+        for row in (header, *rows):
+            typer.echo("\t".join(map(str, row)))
+        return
+    table = Table(*header, box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*map(str, row))
+    Console(highlight=False).print(table)
+
+
+@contextmanager
+def _one_line_errors() -> Iterator[None]:
+    try:
+        yield
+    except AnnotatorError as error:
+        _say(f"error: {error}")
+        sys.exit(2)
+    except BrokenPipeError:
+        # The reader of our stdout has gone (head, less): nothing is left to say, to anyone.
+        _to_devnull(sys.stdout)
+        sys.exit(141)
+    except KeyboardInterrupt:
+        _say("interrupted")
+        sys.exit(130)
+
+
+def _to_devnull(stream: IO[str]) -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def main() -> None:
+    """Run the command line; errors of the library become one line on stderr and exit status 2."""
+    with _one_line_errors():
+        app()

@@ -1,0 +1,101 @@
+"""The whole inference flow: an article in, a scored article out."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from annotator.attribution import attribute
+from annotator.classifier import SegmentClassifier
+from annotator.reader import language_warning
+from annotator.records import LABELS, Article, Label, Role, ScoredArticle, ScoredSegment, Span
+from annotator.segmentation import breaks, segment
+from annotator.windows import encode
+
+_WORDS = re.compile(r"\w+")
+
+
+def score(article: Article, classifier: SegmentClassifier, *, spans: Sequence[Span] | None = None) -> ScoredArticle:
+    """Segment, classify and attribute one article; ``spans`` replaces the segmentation by one's own.
+
+    Probabilities are rounded to four decimals; an article without text gives a record without segments.
+    """
+    text = article.text
+    cut = segment(text) if spans is None else list(spans)
+    manifest = classifier.manifest
+    page = encode(text, cut, breaks(text, cut), classifier.tokenizer, manifest.windows, title=article.title)
+    logits = classifier.logits(page)
+    probabilities = classifier.probabilities(logits.labels).round(4) if cut else logits.labels
+    labels = [LABELS[int(row.argmax())] for row in probabilities]
+    roles = find_roles(article, cut, labels)
+    segments = tuple(
+        ScoredSegment(
+            span=span,
+            label=label,
+            confidence=float(row.max()),
+            probabilities={name: float(p) for name, p in zip(LABELS, row, strict=True)},
+            needs_review=bool(row.max() < manifest.calibration.review_below),
+            role=role,
+            attribution=attribute(text, label, logits.tags[i], logits.source_types[i], page.offsets[i]),
+        )
+        for i, (span, label, row, role) in enumerate(zip(cut, labels, probabilities, roles, strict=True))
+    )
+    return ScoredArticle(article=article, model_version=classifier.version, segments=segments)
+
+
+def find_roles(article: Article, spans: Sequence[Span], labels: Sequence[Label]) -> list[Role | None]:
+    """Say of each segment whether it is the page's headline or body; None for furniture.
+
+    A headline is a segment whose words are the title's, or begin it or it them (a site name glued on); without
+    a title nothing is called a headline.
+    """
+    title = _key(article.title or "")
+
+    def role(span: Span, label: Label) -> Role | None:
+        key = _key(span.of(article.text))
+        if title and key and (key == title or (len(key) > 20 and (title.startswith(key) or key.startswith(title)))):
+            return "headline"
+        return None if label is Label.BOILERPLATE else "body"
+
+    return [role(span, label) for span, label in zip(spans, labels, strict=True)]
+
+
+def _key(text: str) -> str:
+    return " ".join(_WORDS.findall(unicodedata.normalize("NFKC", text).casefold()))
+
+
+class Annotator:
+    """A loaded model and what it is for: scoring strings or articles, one or many.
+
+    >>> annotator = Annotator.load()
+    >>> for segment in annotator.score("Le ministre a démissionné, selon l'AFP.").segments:
+    ...     print(segment.label, segment.confidence)
+    """
+
+    def __init__(self, classifier: SegmentClassifier) -> None:
+        """Wrap a loaded classifier."""
+        self.classifier = classifier
+
+    @classmethod
+    def load(cls, models: Path | None = None, version: str | None = None, *, threads: int | None = None) -> Annotator:
+        """Load a model version (default: the current one) from a registry (default: see registry.models_folder).
+
+        Raises:
+            ModelError: there is no such model, or its folder is damaged.
+        """
+        return cls(SegmentClassifier.load(models, version, threads=threads))
+
+    def score(self, page: str | Article) -> ScoredArticle:
+        """Score one page; a string becomes an article whose id is a digest of its text."""
+        if isinstance(page, str):
+            warning = language_warning(page)
+            unnamed = Article(article_id="", text=page, warnings=(warning,) if warning else ())
+            page = replace(unnamed, article_id="text-" + unnamed.text_sha256[:16])
+        return score(page, self.classifier)
+
+    def score_many(self, pages: Iterable[str | Article]) -> Iterator[ScoredArticle]:
+        """Score pages lazily, in order."""
+        return map(self.score, pages)

@@ -1,0 +1,341 @@
+"""Reading pages: files, folders, glob patterns and standard input to articles, one at a time.
+
+A text is taken as it is: the decoded file less its byte order mark, line ends kept. A broken input is reported and
+reading goes on. docs/schema.md lists formats, fields and ids.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import itertools
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from datetime import date
+from glob import glob, has_magic
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+from annotator.errors import InputError
+from annotator.files import (
+    Row,
+    csv_rows,
+    decode,
+    json_rows,
+    known_extensions,
+    known_format,
+    open_bytes,
+    read_rows,
+    reading,
+)
+from annotator.html import html_to_article
+from annotator.records import Article
+
+StdinFormat = Literal["text", "html", "jsonl", "csv"]
+
+TEXT_FIELDS = ("text", "content", "body")
+ID_FIELDS = ("article_id", "id", "doc_id")
+OUTLET_FIELDS = ("outlet", "sitename", "domain")
+_FIELDS = (*TEXT_FIELDS, *ID_FIELDS, *OUTLET_FIELDS, "url", "title", "date", "text_sha256")
+_HTML_OPENING = re.compile(
+    r"\s*<(?:!--|(?:!doctype|\?xml|html|head|body|meta|title|main|article|section|div|h1|p)\b)", re.IGNORECASE
+)
+_JSONL_OPENING = re.compile(rb'\s*\{\s*"')
+
+
+@dataclass(frozen=True, slots=True)
+class ReadFailure:
+    """An input that gave no article: ``where`` is a path, or ``path:line`` (``path:row`` for Parquet)."""
+
+    where: str
+    error: str
+
+
+@dataclass(slots=True)
+class _Seen:
+    """Where each id was first read: about 120 bytes an id, 230 where each is a file of its own."""
+
+    files: list[str] = field(default_factory=list)
+    places: dict[bytes, int] = field(default_factory=dict)
+
+    def claim(self, article_id: str, number: int | None) -> str | None:
+        """Note an id of the file opened last; return the place that holds it already, if any."""
+        digest = hashlib.blake2b(article_id.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        place = (len(self.files) - 1) << 40 | (number or 0)
+        first = self.places.setdefault(digest, place)
+        if first == place:
+            return None
+        name, line = self.files[first >> 40], first & ((1 << 40) - 1)
+        return f"{name}:{line}" if line else name
+
+
+def read_articles(
+    inputs: Sequence[str | Path],
+    *,
+    stdin: BinaryIO | None = None,
+    stdin_format: StdinFormat | None = None,
+    on_error: Callable[[ReadFailure], None] | None = None,
+    check_language: bool = True,
+) -> Iterator[Article]:
+    """Read articles lazily, in the order of the inputs; a file is opened when its first article is asked for.
+
+    Args:
+        inputs: files; folders (read in depth, sorted by name, files of known formats only, hidden ones and linked
+            folders left out); glob patterns (``**`` for any depth; sorted, files of known formats only); ``-``.
+        stdin: the stream that ``-`` stands for, in bytes; text unless it opens like JSON Lines or HTML.
+        stdin_format: its format, where that is known.
+        on_error: called with each failure, after which reading goes on.
+        check_language: add a warning to articles that do not look French.
+
+    Yields:
+        One article a page or record. Blank pages are articles too.
+
+    Raises:
+        InputError: the first failure, when there is no ``on_error``.
+    """
+    seen = _Seen()
+    for name, items in _sources(inputs, stdin, stdin_format):
+        seen.files.append(name)
+        with closing(items):
+            for number, item in items:
+                where = f"{name}:{number}" if number else name
+                if isinstance(item, Article) and (first := seen.claim(item.article_id, number)):
+                    item = InputError(f"article_id {item.article_id!r} was read before, at {first}: ids must differ")  # noqa: PLW2901
+                if isinstance(item, Article):
+                    warning = language_warning(item.text) if check_language else None
+                    yield replace(item, warnings=(*item.warnings, warning)) if warning else item
+                elif on_error is None:
+                    raise InputError(f"{where}: {item}") from item
+                else:
+                    on_error(ReadFailure(where, str(item)))
+
+
+# --- inputs to files ---------------------------------------------------------------------------------------------
+
+_Items = Iterator[tuple[int | None, "Article | InputError"]]
+
+
+def _sources(
+    inputs: Sequence[str | Path], stdin: BinaryIO | None, stdin_format: StdinFormat | None
+) -> Iterator[tuple[str, Any]]:
+    """Yield the name of each source with a generator over what it holds."""
+    for given in inputs:
+        if str(given) == "-":
+            yield "stdin", _guarded(_read_stdin(stdin, stdin_format))
+            stdin = None
+            continue
+        for path in expand(given):
+            if isinstance(path, ReadFailure):
+                yield path.where, _guarded(iter([(None, InputError(path.error))]))
+            else:
+                yield path.as_posix(), _guarded(_read_file(path))
+
+
+def _guarded(items: _Items) -> _Items:
+    """Turn an error that ends a source into its last item."""
+    try:
+        yield from items
+    except InputError as error:
+        yield None, error
+
+
+def expand(given: str | Path) -> Iterator[Path | ReadFailure]:
+    """Yield the files that one input (file, folder or pattern) stands for, or why there are none."""
+    path = Path(given)
+    try:
+        if path.is_dir():
+            yield from _found(_walk(path), path.as_posix(), "the folder holds no file of a known format")
+        elif path.exists() or path.is_symlink():
+            yield path
+        elif has_magic(str(given)):
+            yield from _found(_matches(str(given)), str(given), "no file of a known format matches the pattern")
+        else:
+            yield ReadFailure(path.as_posix(), "no such file or folder")
+    except OSError as error:  # a name too long, a folder that is closed to us
+        yield ReadFailure(path.as_posix(), f"cannot be read: {error.strerror or error}")
+
+
+def _matches(pattern: str) -> Iterator[Path]:
+    fixed = sum(1 for _ in itertools.takewhile(lambda part: not has_magic(part), Path(pattern).parts))
+    for match in sorted(glob(pattern, recursive=True)):  # noqa: PTH207 -- Path.glob takes no absolute pattern
+        path = Path(match)
+        # glob goes through linked folders below **, where a link that leads back up makes pages without end
+        linked = "**" in pattern and any(p.is_symlink() for p in path.parents if len(p.parts) > fixed)
+        if known_format(path) and not linked and not path.is_dir():
+            yield path
+
+
+def _found(files: Iterator[Path | ReadFailure], where: str, nothing: str) -> Iterator[Path | ReadFailure]:
+    empty = True
+    for path in files:
+        empty = False
+        yield path
+    if empty:
+        yield ReadFailure(where, f"{nothing} ({known_extensions()})")
+
+
+def _walk(folder: Path) -> Iterator[Path | ReadFailure]:
+    try:
+        entries = sorted(folder.iterdir(), key=lambda p: p.name)
+    except OSError as error:
+        yield ReadFailure(folder.as_posix(), f"cannot be read: {error.strerror or error}")
+        return
+    for path in entries:
+        if path.name.startswith("."):
+            continue
+        if path.is_dir():
+            if not path.is_symlink():  # a link may lead back up
+                yield from _walk(path)
+        elif known_format(path):
+            yield path
+
+
+# --- files to articles -------------------------------------------------------------------------------------------
+
+
+def _read_file(path: Path) -> _Items:
+    """Yield what one file holds, with the line or row of each record; None for a file that is one page."""
+    fmt, name = known_format(path), path.as_posix()
+    if fmt is None:
+        raise InputError(f"unknown extension {path.suffix!r} ({known_extensions()})")
+    if fmt in {"text", "html"}:
+        with reading(), open_bytes(path) as stream:
+            data = stream.read()
+        yield None, _page(data, html=fmt == "html", article_id=name)
+    else:
+        yield from _articles(read_rows(path, columns=(*_FIELDS, "segments", "schema")), name)
+
+
+def _read_stdin(stream: BinaryIO | None, fmt: StdinFormat | None) -> _Items:
+    if stream is None:
+        raise InputError("standard input ('-') is not there, or was read already: name it once")
+    with reading():
+        head = b""
+        for line in stream:
+            head += line
+            if line.strip():
+                break
+        if fmt is None and _JSONL_OPENING.match(head.removeprefix(b"\xef\xbb\xbf")):
+            fmt = "jsonl"
+        if fmt in {"jsonl", "csv"}:
+            lines = itertools.chain(head.splitlines(keepends=True), stream)
+            yield from _articles((json_rows if fmt == "jsonl" else csv_rows)(lines), "stdin")
+            return
+        yield None, _page(head + stream.read(), html=None if fmt is None else fmt == "html", article_id="stdin")
+
+
+def _page(data: bytes, *, html: bool | None, article_id: str) -> Article:
+    """Read one page; ``html`` None: tell by its beginning."""
+    if html:
+        return html_to_article(data, article_id=article_id)
+    text, warning = decode(data)
+    if html is None and _HTML_OPENING.match(text):
+        return html_to_article(data, article_id=article_id)
+    return Article(article_id=article_id, text=text, warnings=(warning,) if warning else ())
+
+
+def _articles(rows: Iterator[Row], name: str) -> _Items:
+    for row in rows:
+        try:
+            yield row.number, _article(row, f"{name}#{row.number}")
+        except InputError as error:
+            yield row.number, error
+
+
+def _article(row: Row, derived_id: str) -> Article:
+    record = row.value
+    if isinstance(record, InputError):
+        raise record
+    if not isinstance(record, Mapping):
+        raise InputError(f"a JSON object is expected, found {type(record).__name__}")
+    name, text = _first(record, TEXT_FIELDS)
+    if text is None:
+        if "schema" in record and "segments" in record:
+            raise InputError("a scored record without its text (written with --lean?): read the page it was made of")
+        if {"index", "start", "end", "label"} <= record.keys():
+            raise InputError("a CSV of scored segments, one a row: read the JSON Lines or Parquet output instead")
+        raise InputError(
+            f"no text: needs one of {', '.join(TEXT_FIELDS)}; found {', '.join(map(str, record)) or 'nothing'}"
+        )
+    if not isinstance(text, str):
+        raise InputError(f"{name} is {type(text).__name__}, not a string")
+    warnings = [row.warning] if row.warning else []
+    expected = record.get("text_sha256")
+    article = Article(
+        article_id=_article_id(record, derived_id),
+        text=text,
+        outlet=_plain(record, OUTLET_FIELDS, warnings),
+        url=_plain(record, ("url",), warnings),
+        title=_plain(record, ("title",), warnings),
+        date=_plain(record, ("date",), warnings),
+        warnings=tuple(warnings),
+    )
+    if expected is not None and expected != article.text_sha256:
+        raise InputError("text_sha256 does not match the text: the text was altered; restore it, or drop text_sha256")
+    return article
+
+
+def _first(record: Mapping[str, Any], names: Sequence[str]) -> tuple[str, Any]:
+    """Find the first of the fields that is there and not null."""
+    return next(((name, record[name]) for name in names if record.get(name) is not None), ("", None))
+
+
+def _article_id(record: Mapping[str, Any], derived_id: str) -> str:
+    name, value = _first(record, ID_FIELDS)
+    if value is None or value == "":
+        return derived_id
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        raise InputError(f"{name} is {type(value).__name__}, not a string or a whole number")
+    return str(value)
+
+
+def _plain(record: Mapping[str, Any], names: Sequence[str], warnings: list[str]) -> str | None:
+    """Read a field that describes the page; one of an odd type is no reason to lose the page."""
+    name, value = _first(record, names)
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, (str, int, float)):
+        return str(value) or None
+    if value is not None:
+        warnings.append(f"{name}: {type(value).__name__} instead of a string, left out")
+    return None
+
+
+# --- language ----------------------------------------------------------------------------------------------------
+
+_MIN_LETTERS = 40
+_QUOTED = re.compile(r"«[^»]{0,4000}»|“[^”]{0,4000}”")
+
+
+def language_warning(text: str) -> str | None:
+    """Say in one line that a page does not look French, or return None.
+
+    Looks at 2,000 characters from the start and 1,000 from the middle, quotations in « » and “ ” left out, so that a
+    French page stays French around what it quotes. Warns when another language has a probability of 0.7 or more and
+    French less than 0.1; never on fewer than 40 letters. About 1 ms a page, after 0.5 to 1 s to load the model
+    (py3langid, in the package: nothing is downloaded).
+    """
+    window = text[:20_000]
+    own = _QUOTED.sub(" ", window)
+    sample = next((s for s in (_sample(own), _sample(window)) if sum(map(str.isalpha, s)) >= _MIN_LETTERS), None)
+    if sample is None:
+        return None
+    ranked = dict(_identifier().rank(sample.encode("utf-8", "replace").decode()))
+    best = max(ranked, key=ranked.__getitem__)
+    if best == "fr" or ranked[best] < 0.7 or ranked["fr"] >= 0.1:
+        return None
+    return f"language: looks like {best!r} ({ranked[best]:.2f}), the model is trained on French only"
+
+
+def _sample(text: str) -> str:
+    middle = max(2000, len(text) // 2)
+    return f"{text[:2000]}\n{text[middle : middle + 1000]}"
+
+
+@functools.cache
+def _identifier() -> Any:
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier  # type: ignore[import-untyped]  # noqa: PLC0415
+
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

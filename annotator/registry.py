@@ -1,0 +1,192 @@
+"""Model folders: the manifest, the version that names them, which one is current.
+
+A folder ``models/<version>/`` holds ``model.onnx``, ``tokenizer.json``, ``manifest.json``, ``metrics.json`` and the
+model card ``README.md``; ``models/CURRENT`` holds one line, the version in use. The version is a hash of what
+decides a record (weights, tokenizer, labels, windows, calibration); dates and metrics stand outside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from annotator.errors import ModelError
+from annotator.records import LABELS, SOURCE_TYPES
+from annotator.windows import WindowConfig
+
+MANIFEST_FORMAT = 1
+_HASHED_FILES = ("model.onnx", "tokenizer.json")
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """How logits become what a record states: softmax(logits / ``temperature``); below ``review_below``, review."""
+
+    temperature: float = 1.0
+    review_below: float = 0.6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """What ``manifest.json`` states; ``details`` is the part that no record depends on (base, training, data)."""
+
+    version: str
+    windows: WindowConfig
+    calibration: Calibration
+    files: Mapping[str, str]
+    details: Mapping[str, Any]
+
+
+def models_folder(option: Path | None = None) -> Path:
+    """Return the registry to use: ``option``, $ANNOTATOR_MODELS, the user's data folder, or what is installed.
+
+    The user's folder counts only when it has a ``CURRENT``. What is installed is ``annotator/models`` of a wheel, or
+    ``models`` beside the package in a checkout.
+    """
+    if option is not None:
+        return option
+    if named := os.environ.get("ANNOTATOR_MODELS"):
+        return Path(named)
+    user = user_folder()
+    if (user / "CURRENT").is_file():
+        return user
+    package = Path(__file__).parent
+    return next((p for p in (package / "models", package.parent / "models") if p.is_dir()), package / "models")
+
+
+def user_folder() -> Path:
+    """Return the registry of this user, where a promoted model goes when none is named."""
+    return Path(platformdirs.user_data_dir("annotator", appauthor=False)) / "models"
+
+
+def list_versions(models: Path) -> list[str]:
+    """Return the versions that a registry holds, sorted."""
+    if not models.is_dir():
+        return []
+    return sorted(p.name for p in models.iterdir() if (p / "manifest.json").is_file())
+
+
+def current_version(models: Path) -> str:
+    """Return the version that CURRENT names.
+
+    Raises:
+        ModelError: there is no CURRENT, or it is not one line with a version's name.
+    """
+    path = models / "CURRENT"
+    try:
+        version = path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ModelError(
+            f"{path}: no model is in use here ({error.strerror}): name a folder with --models or ANNOTATOR_MODELS"
+        ) from error
+    if not _VERSION.match(version):
+        raise ModelError(f"{path}: holds {version!r}, not the name of a version")
+    return version
+
+
+def promote(models: Path, version: str) -> None:
+    """Put ``version`` in use, atomically, after checking that its folder is whole.
+
+    Raises:
+        ModelError: the folder is missing or does not match its manifest, or the registry is a package's own folder.
+    """
+    if "site-packages" in models.resolve().parts:
+        raise ModelError(f"{models}: belongs to the installed package: promote in {user_folder()} or name --models")
+    read_manifest(models / version)
+    replace_text(models / "CURRENT", version + "\n")
+
+
+def model_path(models: Path, version: str | None = None) -> Path:
+    """Return the folder of ``version``, or of the current one.
+
+    Raises:
+        ModelError: no such version; the message lists those that are there.
+    """
+    chosen = current_version(models) if version is None else version
+    folder = models / chosen
+    if not _VERSION.match(chosen) or not (folder / "manifest.json").is_file():
+        there = ", ".join(list_versions(models)) or "none"
+        raise ModelError(f"{models}: no model version {chosen!r}; versions here: {there}")
+    return folder
+
+
+def read_manifest(folder: Path, *, verify: bool = True) -> Manifest:
+    """Read ``manifest.json``; with ``verify``, check that the files it names have the digests it names.
+
+    Raises:
+        ModelError: the manifest is missing, of another format, or a file does not match it.
+    """
+    path = folder / "manifest.json"
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise ModelError(f"{path}: is not JSON ({error})") from error
+    try:
+        if data["format"] != MANIFEST_FORMAT:
+            raise ModelError(f"{path}: manifest format {data['format']!r}, this version reads {MANIFEST_FORMAT}")
+        if data["labels"] != [str(label) for label in LABELS] or data["source_types"] != [str(t) for t in SOURCE_TYPES]:
+            raise ModelError(f"{path}: labels {data['labels']} in this order are not those of this annotator")
+        manifest = Manifest(
+            version=data["version"],
+            windows=WindowConfig(**data["windows"]),
+            calibration=Calibration(**data["calibration"]),
+            files=data["files"],
+            details=data["details"],
+        )
+    except (KeyError, TypeError) as error:
+        raise ModelError(f"{path}: a key is missing or of the wrong kind: {error!r}") from error
+    if verify:
+        for name, digest in manifest.files.items():
+            if file_digest(folder / name) != digest:
+                raise ModelError(f"{folder / name}: does not match its digest in manifest.json: fetch the model again")
+    return manifest
+
+
+def write_manifest(
+    folder: Path, windows: WindowConfig, calibration: Calibration, details: Mapping[str, Any]
+) -> Manifest:
+    """Write ``manifest.json`` for the files in ``folder`` and return it, the version computed from them."""
+    files = {name: file_digest(folder / name) for name in _HASHED_FILES}
+    shaping = {
+        "labels": [str(label) for label in LABELS],
+        "source_types": [str(kind) for kind in SOURCE_TYPES],
+        "windows": asdict(windows),
+        "calibration": asdict(calibration),
+        "files": files,
+    }
+    canonical = json.dumps(shaping, sort_keys=True).encode()
+    version = "fr-" + hashlib.sha256(canonical).hexdigest()[:12]
+    data = {"format": MANIFEST_FORMAT, "version": version, **shaping, "details": details}
+    replace_text(folder / "manifest.json", json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+    return Manifest(version=version, windows=windows, calibration=calibration, files=files, details=details)
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file, in hex.
+
+    Raises:
+        ModelError: the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a small file so that a reader sees the old text or the new one, never a part."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)

@@ -1,0 +1,120 @@
+"""ONNX export: per-token heads in one graph, fused, quantised, checked against torch before anything is written."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.quantization import QuantType, quantize_dynamic
+from onnxruntime.transformers.optimizer import optimize_model
+from torch import nn
+
+from annotator.errors import ModelError
+from annotator.training.model import SegmentTagger
+
+logger = logging.getLogger(__name__)
+
+OUTPUTS = ("label_logits", "tag_logits", "source_type_logits")
+Quantisation = Literal["none", "int8"]
+
+
+class _Graph(nn.Module):
+    def __init__(self, model: SegmentTagger) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return self.model.logits(input_ids, attention_mask)
+
+
+def export_onnx(model: SegmentTagger, path: Path, *, quantisation: Quantisation = "int8") -> None:
+    """Write the graph of ``model`` to ``path``.
+
+    Inputs ``input_ids`` and ``attention_mask`` are int64 [B, T]; outputs are float32 ``label_logits`` [B, T, 4],
+    ``tag_logits`` [B, T, 5], ``source_type_logits`` [B, T, 5]. With ``int8``, matrix weights are int8 by column with
+    activations quantised on the fly, and the embedding table int8 by row.
+
+    Raises:
+        ModelError: the fused graph lost an output or the optimiser fused nothing.
+    """
+    model = model.eval().cpu().float()
+    with tempfile.TemporaryDirectory() as temporary:
+        plain = Path(temporary) / "plain.onnx"
+        ids = torch.ones(2, 16, dtype=torch.long)
+        mask = torch.ones(2, 16, dtype=torch.long)
+        mask[1, 12:] = 0
+        dims = {0: torch.export.Dim("batch", min=1, max=4096), 1: torch.export.Dim("tokens", min=2, max=512)}
+        torch.onnx.export(
+            _Graph(model),
+            (ids, mask),
+            str(plain),
+            input_names=["input_ids", "attention_mask"],
+            output_names=list(OUTPUTS),
+            dynamic_shapes={"input_ids": dims, "attention_mask": dims},
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+        config: Any = model.encoder.config
+        fused = optimize_model(
+            str(plain), model_type="bert", num_heads=config.num_attention_heads, hidden_size=config.hidden_size,
+            opt_level=0,
+        )  # fmt: skip
+        logger.info("fused operators: %s", fused.get_fused_operator_statistics())
+        graph = fused.model
+        if not any(opset.domain == "com.microsoft" for opset in graph.opset_import):
+            graph.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+        if [output.name for output in graph.graph.output] != list(OUTPUTS):
+            raise ModelError(f"export: the graph's outputs are {[o.name for o in graph.graph.output]}, not {OUTPUTS}")
+        if quantisation == "int8":
+            fused_path = Path(temporary) / "fused.onnx"
+            onnx.save(graph, fused_path)
+            target = Path(temporary) / "int8.onnx"
+            quantize_dynamic(
+                fused_path, target, op_types_to_quantize=["MatMul", "Attention"], per_channel=True,
+                weight_type=QuantType.QInt8, extra_options={"MatMulConstBOnly": True},
+            )  # fmt: skip
+            graph = onnx.load(target)
+            quantise_embedding(graph)
+        onnx.save(graph, path)
+
+
+def quantise_embedding(model: onnx.ModelProto) -> None:
+    """Replace the largest Gather table by int8 rows with one float32 scale a row, in place."""
+    tables = {tensor.name: tensor for tensor in model.graph.initializer}
+    gathers = [node for node in model.graph.node if node.op_type == "Gather" and node.input[0] in tables]
+    node = max(gathers, key=lambda n: int(np.prod(tables[n.input[0]].dims)))
+    table = numpy_helper.to_array(tables[node.input[0]])
+    scale = (np.abs(table).max(axis=1, keepdims=True) / 127).astype(np.float32)
+    scale[scale == 0] = 1
+    rows = np.clip(np.rint(table / scale), -127, 127).astype(np.int8)
+    name = node.input[0]
+    model.graph.initializer.remove(tables[name])
+    model.graph.initializer.extend(
+        [numpy_helper.from_array(rows, name + ".int8"), numpy_helper.from_array(scale, name + ".scale")]
+    )
+    at = list(model.graph.node).index(node)
+    ids, out = node.input[1], node.output[0]
+    model.graph.node.remove(node)
+    for offset, new in enumerate(
+        (
+            helper.make_node("Gather", [name + ".int8", ids], [out + ".rows"], axis=0),
+            helper.make_node("Cast", [out + ".rows"], [out + ".float"], to=TensorProto.FLOAT),
+            helper.make_node("Gather", [name + ".scale", ids], [out + ".scales"], axis=0),
+            helper.make_node("Mul", [out + ".float", out + ".scales"], [out]),
+        )
+    ):
+        model.graph.node.insert(at + offset, new)
+
+
+def agreement(reference: Sequence[np.ndarray], other: Sequence[np.ndarray]) -> float:
+    """Return the share of segments whose best label is the same in two lists of pooled logits [segments, 4]."""
+    same = sum(int((a.argmax(1) == b.argmax(1)).sum()) for a, b in zip(reference, other, strict=True))
+    return same / max(1, sum(len(a) for a in reference))

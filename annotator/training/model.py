@@ -1,0 +1,82 @@
+"""The trained network: one encoder, three linear heads per token (label, source/cue tag, source type)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from annotator.records import LABELS, SOURCE_TYPES
+from annotator.training.examples import IGNORE, TAGS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LossWeights:
+    """Weights of the joint loss; a head with weight 0 is not trained."""
+
+    tags: float = 1.0
+    source_types: float = 0.3
+    label_smoothing: float = 0.05
+
+
+class SegmentTagger(nn.Module):
+    """Encoder with per-token heads; a segment's label logits are the mean over its tokens.
+
+    Nothing non-linear stands between the hidden states and the label logits, so the mean of per-token logits is
+    the logits of the mean hidden state, and pooling can stay outside an exported graph.
+    """
+
+    def __init__(
+        self, encoder: PreTrainedModel, weights: LossWeights, class_weights: torch.Tensor | None = None
+    ) -> None:
+        """Put fresh heads on ``encoder``; ``class_weights`` [4] scale the label loss."""
+        super().__init__()
+        self.encoder = encoder
+        hidden = int(encoder.config.hidden_size)
+        self.label_head = nn.Linear(hidden, len(LABELS))
+        self.tag_head = nn.Linear(hidden, len(TAGS))
+        self.source_type_head = nn.Linear(hidden, len(SOURCE_TYPES))
+        self.weights = weights
+        self.class_weights: torch.Tensor | None
+        self.register_buffer("class_weights", class_weights, persistent=False)
+
+    def logits(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return per-token logits: labels [B, T, 4], tags [B, T, 5], source types [B, T, 5], in float32."""
+        hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        return (
+            self.label_head(hidden).float(),
+            self.tag_head(hidden).float(),
+            self.source_type_head(hidden).float(),
+        )
+
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        segment: torch.Tensor,
+        tags: torch.Tensor,
+        source_types: torch.Tensor,
+        labels: torch.Tensor,
+    ) -> dict[str, torch.Tensor]:
+        """Return ``loss`` and the pooled label ``logits`` [segments, 4] of one pack (see examples.collate)."""
+        label, tag, kind = self.logits(input_ids, attention_mask)
+        inside = segment >= 0
+        index = segment[inside]
+        count = labels.shape[0]
+        sums = torch.zeros(count, label.shape[-1], dtype=label.dtype, device=label.device)
+        sums = sums.index_add(0, index, label[inside])
+        sizes = torch.bincount(index, minlength=count).clamp(min=1).unsqueeze(1)
+        pooled = sums / sizes
+        cross_entropy = nn.functional.cross_entropy
+        loss = cross_entropy(pooled, labels, weight=self.class_weights, label_smoothing=self.weights.label_smoothing)
+        if self.weights.tags:
+            loss = loss + self.weights.tags * cross_entropy(tag.flatten(0, 1), tags.flatten(), ignore_index=IGNORE)
+        if self.weights.source_types and bool((source_types != IGNORE).any()):
+            loss = loss + self.weights.source_types * cross_entropy(
+                kind.flatten(0, 1), source_types.flatten(), ignore_index=IGNORE
+            )
+        return {"loss": loss, "logits": pooled}

@@ -1,0 +1,158 @@
+"""From a trained network to a model folder: calibration, export, parity, manifest, model card."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from annotator import __version__
+from annotator.classifier import SegmentClassifier
+from annotator.dataset import LabelledPage, digest
+from annotator.errors import ModelError
+from annotator.records import LABELS
+from annotator.registry import Calibration, replace_text, write_manifest
+from annotator.segmentation import breaks
+from annotator.training.base import Base
+from annotator.training.export import Quantisation, agreement, export_onnx
+from annotator.training.fit import TrainConfig, predict
+from annotator.training.model import SegmentTagger
+from annotator.windows import WindowConfig, encode
+
+logger = logging.getLogger(__name__)
+
+PARITY = 0.99
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldOut:
+    """Pooled logits [n, 4] and true label indices [n] of segments that the network never trained on."""
+
+    logits: NDArray[np.float32]
+    truth: NDArray[np.int64]
+
+
+def held_out(
+    model: SegmentTagger, pages: Sequence[LabelledPage], base: Base, windows: WindowConfig, *, bf16: bool
+) -> HeldOut:
+    """Run the network over pages it never saw."""
+    predictions = predict(model, pages, base, windows, bf16=bf16)
+    return HeldOut(
+        logits=np.concatenate([pooled.labels for _, pooled in predictions]),
+        truth=np.array([LABELS.index(s.label) for page in pages for s in page.segments]),
+    )
+
+
+def calibrate(sample: HeldOut, *, reviewed_share: float = 0.15) -> Calibration:
+    """Fit a temperature (Guo et al. 2017) and a provisional review threshold on held-out logits.
+
+    The temperature minimises the negative log-likelihood (golden-section search over its logarithm). The
+    threshold is the confidence below which ``reviewed_share`` of the held-out segments lie.
+    """
+    logits = sample.logits.astype(np.float64)
+    rows = np.arange(len(sample.truth))
+
+    def probabilities(log_t: float) -> NDArray[np.float64]:
+        scaled = logits / np.exp(log_t)
+        scaled -= scaled.max(axis=1, keepdims=True)
+        exp = np.exp(scaled)
+        out: NDArray[np.float64] = exp / exp.sum(axis=1, keepdims=True)
+        return out
+
+    def loss(log_t: float) -> float:
+        return float(-np.log(probabilities(log_t)[rows, sample.truth] + 1e-12).mean())
+
+    low, high, ratio = np.log(0.2), np.log(5.0), (np.sqrt(5) - 1) / 2
+    for _ in range(60):
+        a, b = high - ratio * (high - low), low + ratio * (high - low)
+        low, high = (low, b) if loss(a) < loss(b) else (a, high)
+    best = float((low + high) / 2)
+    confidence = probabilities(best).max(axis=1)
+    return Calibration(
+        temperature=round(float(np.exp(best)), 4), review_below=round(float(np.quantile(confidence, reviewed_share)), 4)
+    )
+
+
+def publish(
+    model: SegmentTagger,
+    base: Base,
+    config: TrainConfig,
+    calibration: Calibration,
+    models: Path,
+    *,
+    parity_pages: Sequence[LabelledPage],
+    train_pages: Sequence[LabelledPage],
+    details: Mapping[str, Any],
+    quantisation: Quantisation = "int8",
+) -> str:
+    """Export into ``models/<version>/`` and return the version.
+
+    Raises:
+        ModelError: labels of the exported graph and of the torch network agree on less than PARITY of the segments
+            of ``parity_pages``; nothing is written then.
+    """
+    models.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=models, prefix=".making-") as temporary:
+        folder = Path(temporary)
+        export_onnx(model, folder / "model.onnx", quantisation=quantisation)
+        base.tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
+        facts: dict[str, Any] = {
+            "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "base": base.name,
+            "quantisation": quantisation,
+            "training": asdict(config),
+            "train_pages": len(train_pages),
+            "train_segments": sum(len(page.segments) for page in train_pages),
+            "train_digest": digest(train_pages),
+            "annotator": __version__,
+            "libraries": {
+                name: installed(name) for name in ("torch", "transformers", "onnx", "onnxruntime", "tokenizers")
+            },
+            **details,
+        }
+        manifest = write_manifest(folder, config.windows, calibration, facts)
+        share = parity(model, base, folder, parity_pages, config.windows)
+        logger.info("exported graph agrees with torch on %.4f of segments", share)
+        if share < PARITY:
+            raise ModelError(
+                f"export: the quantised graph and torch agree on {share:.2%} of {len(parity_pages)} pages' segments, "
+                f"less than {PARITY:.0%}: nothing is written; try --quantisation none"
+            )
+        facts["parity"] = round(share, 4)
+        manifest = write_manifest(folder, config.windows, calibration, facts)
+        target = models / manifest.version
+        if target.exists():
+            shutil.rmtree(target)
+        folder.chmod(0o755)
+        shutil.copytree(folder, target)
+    return manifest.version
+
+
+def parity(
+    model: SegmentTagger, base: Base, folder: Path, pages: Sequence[LabelledPage], windows: WindowConfig
+) -> float:
+    """Return the share of segments on which the exported graph and torch in float32 choose the same label."""
+    reference = [pooled.labels for _, pooled in predict(model, pages, base, windows)]
+    classifier = SegmentClassifier(folder)
+    other = []
+    for page in pages:
+        text, spans = page.article.text, [segment.span for segment in page.segments]
+        encoded = encode(text, spans, breaks(text, spans), classifier.tokenizer, windows, title=page.article.title)
+        other.append(classifier.logits(encoded).labels)
+    return agreement(reference, other)
+
+
+def write_card(folder: Path, text: str, metrics: Mapping[str, Any]) -> None:
+    """Write the model card ``README.md`` and ``metrics.json`` into a model folder."""
+    replace_text(folder / "README.md", text)
+    replace_text(folder / "metrics.json", json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")
