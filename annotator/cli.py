@@ -124,13 +124,13 @@ def score(
     classifier = SegmentClassifier.load(models, model, threads=threads)
     target = output if output is not None else sys.stdout.buffer
     with ScoredWriter(target, fmt.value if fmt else None, lean=lean, overwrite=force) as writer, progress:
-        total = count_articles(inputs) if progress.live.is_started and not progress.disable else None
+        total = None if progress.disable else count_articles(inputs)
         task = progress.add_task("scoring", total=total, rate="")
-        done = segments = 0
+        segments = 0
         stdin = sys.stdin.buffer if "-" in inputs else None
-        for scored in score_inputs(inputs, classifier, on_failure=failed, stdin=stdin, stdin_format=stdin_format):
+        pages = score_inputs(inputs, classifier, on_failure=failed, stdin=stdin, stdin_format=stdin_format)
+        for done, scored in enumerate(pages, start=1):
             writer.write(scored)
-            done += 1
             segments += len(scored.segments)
             elapsed = progress.tasks[0].elapsed or 0.0
             rate = f"{segments / elapsed:.0f} segments/s" if elapsed > 1 else ""

@@ -122,7 +122,7 @@ class Evaluation:
         """Return a header and one list of cells a true label; the last column counts segments without a label."""
         scores = self.own if boundaries == "own" else self.gold
         rows = [[str(label), *map(str, row)] for label, row in zip(LABELS, scores.confusion, strict=True)]
-        return [["true \\ predicted", *LABELS, "none"], *rows]
+        return [["true \\ predicted", *map(str, LABELS), "none"], *rows]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,7 +189,7 @@ def evaluate(
                 _check(scored, page.article)
                 counts.append(count_page(page, scored.segments))
                 versions.add(scored.model_version)
-            except Exception as error:  # whatever breaks on a page, the others still count
+            except Exception as error:  # noqa: BLE001 - whatever breaks on a page, the others still count
                 _log_failure(page, error)
                 failed.append(page.article.article_id)
                 counts.append(count_page(page, ()))

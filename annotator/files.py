@@ -312,8 +312,8 @@ def csv_rows(lines: Iterable[bytes]) -> Iterator[Row]:
 
 
 def _parquet_rows(stream: BinaryIO, columns: Sequence[str] | None) -> Iterator[Row]:
-    import pyarrow as pa  # type: ignore[import-untyped]  # noqa: PLC0415 -- 0.2 s, only for Parquet
-    import pyarrow.parquet as pq  # type: ignore[import-untyped]  # noqa: PLC0415
+    import pyarrow as pa  # noqa: PLC0415 -- 0.2 s, only for Parquet
+    import pyarrow.parquet as pq  # noqa: PLC0415
 
     try:
         with pq.ParquetFile(stream) as file:

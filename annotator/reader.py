@@ -38,7 +38,7 @@ StdinFormat = Literal["text", "html", "jsonl", "csv"]
 TEXT_FIELDS = ("text", "content", "body")
 ID_FIELDS = ("article_id", "id", "doc_id")
 OUTLET_FIELDS = ("outlet", "sitename", "domain")
-_FIELDS = (*TEXT_FIELDS, *ID_FIELDS, *OUTLET_FIELDS, "url", "title", "date", "text_sha256")
+_FIELDS = (*TEXT_FIELDS, *ID_FIELDS, *OUTLET_FIELDS, "url", "title", "date", "text_sha256", "schema", "model_version")
 _HTML_OPENING = re.compile(
     r"\s*<(?:!--|(?:!doctype|\?xml|html|head|body|meta|title|main|article|section|div|h1|p)\b)", re.IGNORECASE
 )
@@ -205,25 +205,28 @@ def _read_file(path: Path) -> _Items:
             data = stream.read()
         yield None, _page(data, html=fmt == "html", article_id=name)
     else:
-        yield from _articles(read_rows(path, columns=(*_FIELDS, "segments", "schema")), name)
+        yield from _articles(read_rows(path, columns=_FIELDS), name, table=fmt != "jsonl")
 
 
 def _read_stdin(stream: BinaryIO | None, fmt: StdinFormat | None) -> _Items:
     if stream is None:
         raise InputError("standard input ('-') is not there, or was read already: name it once")
     with reading():
-        head = b""
+        head: list[bytes] = []
         for line in stream:
-            head += line
+            head.append(line)
             if line.strip():
                 break
-        if fmt is None and _JSONL_OPENING.match(head.removeprefix(b"\xef\xbb\xbf")):
+        if fmt is None and _JSONL_OPENING.match(b"".join(head).removeprefix(b"\xef\xbb\xbf")):
             fmt = "jsonl"
         if fmt in {"jsonl", "csv"}:
-            lines = itertools.chain(head.splitlines(keepends=True), stream)
-            yield from _articles((json_rows if fmt == "jsonl" else csv_rows)(lines), "stdin")
+            rows = (json_rows if fmt == "jsonl" else csv_rows)(itertools.chain(head, stream))
+            yield from _articles(rows, "stdin", table=fmt == "csv")
             return
-        yield None, _page(head + stream.read(), html=None if fmt is None else fmt == "html", article_id="stdin")
+        yield (
+            None,
+            _page(b"".join(head) + stream.read(), html=None if fmt is None else fmt == "html", article_id="stdin"),
+        )
 
 
 def _page(data: bytes, *, html: bool | None, article_id: str) -> Article:
@@ -236,12 +239,30 @@ def _page(data: bytes, *, html: bool | None, article_id: str) -> Article:
     return Article(article_id=article_id, text=text, warnings=(warning,) if warning else ())
 
 
-def _articles(rows: Iterator[Row], name: str) -> _Items:
+def _articles(rows: Iterator[Row], name: str, *, table: bool) -> _Items:
+    """Make articles of rows; the columns of a table (CSV, Parquet) are checked once, at its first row."""
     for row in rows:
+        if table and isinstance(row.value, Mapping):
+            _check_columns(row.value)
+            table = False
         try:
             yield row.number, _article(row, f"{name}#{row.number}")
         except InputError as error:
             yield row.number, error
+
+
+def _check_columns(record: Mapping[str, Any]) -> None:
+    if {"index", "start", "end", "label"} <= record.keys():
+        raise InputError("a CSV of scored segments, one a row: read the JSON Lines or Parquet output instead")
+    if not any(name in record for name in TEXT_FIELDS):
+        raise _no_text(record)
+
+
+def _no_text(record: Mapping[str, Any]) -> InputError:
+    if "schema" in record and "model_version" in record:
+        return InputError("a scored record without its text (written with --lean?): read the page it was made of")
+    names = ", ".join(map(str, record)) or "nothing"
+    return InputError(f"no text: needs one of {', '.join(TEXT_FIELDS)}; found {names}")
 
 
 def _article(row: Row, derived_id: str) -> Article:
@@ -252,13 +273,7 @@ def _article(row: Row, derived_id: str) -> Article:
         raise InputError(f"a JSON object is expected, found {type(record).__name__}")
     name, text = _first(record, TEXT_FIELDS)
     if text is None:
-        if "schema" in record and "segments" in record:
-            raise InputError("a scored record without its text (written with --lean?): read the page it was made of")
-        if {"index", "start", "end", "label"} <= record.keys():
-            raise InputError("a CSV of scored segments, one a row: read the JSON Lines or Parquet output instead")
-        raise InputError(
-            f"no text: needs one of {', '.join(TEXT_FIELDS)}; found {', '.join(map(str, record)) or 'nothing'}"
-        )
+        raise _no_text(record)
     if not isinstance(text, str):
         raise InputError(f"{name} is {type(text).__name__}, not a string")
     warnings = [row.warning] if row.warning else []

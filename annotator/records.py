@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal, cast
 
@@ -123,7 +123,6 @@ class ScoredArticle:
     model_version: str
     segments: tuple[ScoredSegment, ...]
     profile: Mapping[str, Any] | None = None
-    warnings: tuple[str, ...] = field(default=())
 
     def to_dict(self, *, lean: bool = False) -> dict[str, Any]:
         """Return the JSON form, schema 1; ``lean`` drops the texts of the article and its segments."""
@@ -173,7 +172,7 @@ class ScoredArticle:
                 for seg in self.segments
             ],
             "profile": self.profile,
-            "warnings": [*art.warnings, *self.warnings],
+            "warnings": list(art.warnings),
         }
         if lean:
             del record["text"]

@@ -201,7 +201,7 @@ def _boundaries(line: str) -> list[int]:
     except BaseException as error:  # a panic of its Rust code is no Exception, and must not end a run
         if type(error).__name__ != "PanicException":
             raise
-        _log.warning("sentencex failed on a line of %d characters; it stays one segment: %s", len(line), error)
+        _log.warning("sentencex failed on a line of %d characters: it stays one segment", len(line))
         return []
 
 

@@ -334,8 +334,8 @@ class _ParquetSink:
     """Gathers articles into row groups."""
 
     def __init__(self, stream: BinaryIO, *, lean: bool) -> None:
-        import pyarrow as pa  # type: ignore[import-untyped]  # noqa: PLC0415 -- 0.2 s, only for Parquet
-        import pyarrow.parquet as pq  # type: ignore[import-untyped]  # noqa: PLC0415
+        import pyarrow as pa  # noqa: PLC0415 -- 0.2 s, only for Parquet
+        import pyarrow.parquet as pq  # noqa: PLC0415
 
         self._pa = pa
         self._lean = lean

@@ -36,7 +36,7 @@ def render_page(scored: ScoredArticle) -> RenderableType:
     parts: list[RenderableType] = [heading]
     if details:
         parts.append(Text(details, style="dim"))
-    parts += [Text(f"! {plain(warning)}", style="bold red") for warning in (*article.warnings, *scored.warnings)]
+    parts += [Text(f"! {plain(warning)}", style="bold red") for warning in article.warnings]
     parts += [Padding(_body(scored), (1, 0)), legend(scored)]
     return Group(*parts)
 

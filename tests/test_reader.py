@@ -345,6 +345,8 @@ def test_large_files_are_not_held(tmp_path):
         (b"<p>a", "text", [("stdin", "<p>a")]),
         (b"a<br>b", "html", [("stdin", "a\nb")]),
         (b"text;id\nun;1\n", "csv", [("1", "un")]),
+        (b'text,id\r\n"un\rdeux",1\r\n', "csv", [("1", "un\rdeux")]),
+        (b'{"text": "x", \r"id": 3}\r\n', "jsonl", [("3", "x")]),
         (b'{"text": "x"}', "text", [("stdin", '{"text": "x"}')]),
     ],
 )
@@ -479,9 +481,20 @@ def test_csv_rows_that_break(tmp_path):
     assert [f.where.rpartition(":")[2] for f in failures] == ["3", "6", "7", "9"]
 
 
-def test_a_csv_of_segments_is_named_as_such(tmp_path):
-    path = put(tmp_path / "r.csv", "article_id,index,start,end,label\na,0,0,3,boilerplate\n")
-    assert "one a row" in the_failure(path).error
+@pytest.mark.parametrize("text", ["", ",text"])
+def test_a_csv_of_segments_is_named_as_such(tmp_path, text):
+    rows = "".join(f"a,{n},0,3,boilerplate{text and ',mot'}\n" for n in range(3))
+    path = put(tmp_path / "r.csv", f"article_id,index,start,end,label{text}\n{rows}")
+    failure = the_failure(path)
+    assert (failure.where, "one a row" in failure.error) == (path.as_posix(), True)
+
+
+def test_a_table_without_a_text_column_is_one_failure(tmp_path):
+    lean = [{"schema": 1, "model_version": "m", "article_id": str(n), "url": "u"} for n in range(3)]
+    csv_failure = the_failure(put(tmp_path / "r.csv", "id,titre\n1,a\n2,b\n"))
+    assert csv_failure.error == "no text: needs one of text, content, body; found id, titre"
+    assert "no text" in the_failure(put(tmp_path / "r.parquet", parquet_bytes([{"id": 1}, {"id": 2}]))).error
+    assert "lean" in the_failure(put(tmp_path / "lean.parquet", parquet_bytes(lean))).error
 
 
 def test_the_same_id_twice_names_both_places(tmp_path):

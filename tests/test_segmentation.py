@@ -221,9 +221,9 @@ def test_a_quotation_that_is_never_closed_is_cut_as_well():
 
 PARAGRAPHS = [
     (
-        "Le bac de l'estuaire a repris lundi ses rotations entre les deux rives, après onze semaines d'arrêt dues à une "
-        "avarie de gouvernail. La compagnie promet un départ toutes les quarante minutes, mais les habitués du premier "
-        "voyage, venus avec leurs vélos et leurs paniers, n'y croient guère avant d'avoir vu passer l'hiver."
+        "Le bac de l'estuaire a repris lundi ses rotations entre les deux rives, après onze semaines d'arrêt "
+        "dues à une avarie de gouvernail. La compagnie promet un départ toutes les quarante minutes, mais les habitués "
+        "du premier voyage, venus avec leurs vélos et leurs paniers, n'y croient guère avant d'avoir vu passer l'hiver."
     ),
     (
         "« On nous avait dit quinze jours. On a compté, et on a fini par prendre le pont », soupire une maraîchère de "

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from annotator.errors import RecordError
@@ -136,9 +137,7 @@ def _entries(item: Mapping[str, Any], value: Mapping[str, Any]) -> list[str]:
     return [str(entry) for entry in found] if isinstance(found, list) else []
 
 
-def _region(
-    item: Mapping[str, Any], value: Mapping[str, Any], shown: str, regions: dict[str, Region]
-) -> Region | None:
+def _region(item: Mapping[str, Any], value: Mapping[str, Any], shown: str, regions: dict[str, Region]) -> Region | None:
     start, end = value.get("start"), value.get("end")
     if not (isinstance(start, int) and isinstance(end, int)) or isinstance(start, bool) or isinstance(end, bool):
         raise Refusal(f"a region of {item.get('from_name')!r} has offsets {start!r}, {end!r}: draw it again")
@@ -200,7 +199,7 @@ def _covering(regions: Iterable[Region], shown: str) -> list[Region]:
     ordered = sorted(regions, key=lambda r: (r.start, r.end))
     if not ordered:
         raise Refusal("no segment is labelled: the annotation is empty")
-    for before, after in zip(ordered, ordered[1:], strict=False):
+    for before, after in pairwise(ordered):
         if after.start < before.end:
             overlap = shown[after.start : min(before.end, after.end)]
             if after.end <= before.end or _WORD.search(overlap):
@@ -210,7 +209,7 @@ def _covering(regions: Iterable[Region], shown: str) -> list[Region]:
             after.start = before.end
             _trim(after, shown)
     _close(None, ordered[0], shown)
-    for before, after in zip(ordered, ordered[1:], strict=False):
+    for before, after in pairwise(ordered):
         _close(before, after, shown)
     _close(ordered[-1], None, shown)
     return ordered
@@ -226,7 +225,9 @@ def _close(before: Region | None, after: Region | None, shown: str) -> None:
         cut_low = _word_end(shown, low, high)
     if after is not None and cut_low < high:  # the beginning of a word that the region ends
         cut_high = _word_start(shown, cut_low, high)
-    if _WORD.search(shown, cut_low, cut_high):
+    pieces = shown[cut_low:cut_high].split("\n")
+    lines = pieces[before is not None : len(pieces) - (after is not None)]  # those that no region shares
+    if _WORD.search(shown, cut_low, cut_high) or any(line.strip() for line in lines[: None if len(pieces) > 1 else 0]):
         raise Refusal(f"characters [{low}, {high}) are in no segment: label them")
     middle = _border(shown, cut_low, cut_high, has_before=before is not None, has_after=after is not None)
     if before is not None:
@@ -313,7 +314,7 @@ def _segment(region: Region, marks: Sequence[Region]) -> tuple[ReadSegment, int]
     parsed = RegionId.parse(region.key)
     digest = segment_digest(span, label, attribution, unverified=unverified)
     origin = "drawn" if parsed is None else "kept" if parsed.digest == digest else "changed"
-    notes = [note for mark in (region, *marks) if mark is not region or mark.mark is None for note in mark.notes]
+    notes = [note for source in (region, *(mark for mark in marks if mark is not region)) for note in source.notes]
     return ReadSegment(
         span=span,
         label=label,

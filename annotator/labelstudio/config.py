@@ -96,7 +96,8 @@ def guide_hints(guide: str) -> dict[Label, str]:
 
 def instructions(guide: str) -> str:
     """Return the guide as HTML, for the project's instructions (raw HTML in it is shown, not run)."""
-    return MarkdownIt("commonmark", {"html": False}).enable("table").render(guide)
+    html: str = MarkdownIt("commonmark", {"html": False}).enable("table").render(guide)
+    return html
 
 
 def labelling_config(guide: str) -> str:
@@ -115,8 +116,8 @@ def labelling_config(guide: str) -> str:
         style="position: sticky; top: 0; z-index: 5; padding: 6px 0; background: var(--color-neutral-background, #fff)",
     )
     labels = ET.SubElement(bar, "Labels", name=LABEL, toName=TEXT, choice="single", showInline="true")
-    for key, label in enumerate(LABELS, start=1):
-        _label(labels, LABEL_NAMES[label], label, _LABEL_COLOURS[label], str(key), hints[label])
+    for number, label in enumerate(LABELS, start=1):
+        _label(labels, LABEL_NAMES[label], label, _LABEL_COLOURS[label], str(number), hints[label])
     marks = ET.SubElement(bar, "Labels", name=MARK, toName=TEXT, choice="single", showInline="true")
     for alias, (name, colour, key) in _MARKS.items():
         _label(marks, name, alias, colour, key, "Extrait exact du segment : voir la deuxième partie du guide")
@@ -133,8 +134,8 @@ def labelling_config(guide: str) -> str:
         showLabels="true",
     )
     kinds = _choices(view, KIND, whenTagName=MARK, choice="single-radio", showInline="true")
-    for number, (kind, (name, hint)) in enumerate(_KINDS.items()):
-        ET.SubElement(kinds, "Choice", value=name, alias=kind, hint=hint, hotkey="qwert"[number])
+    for key, (kind, (name, hint)) in zip("qwert", _KINDS.items(), strict=True):
+        ET.SubElement(kinds, "Choice", value=name, alias=kind, hint=hint, hotkey=key)
     speaking = ",".join((LABEL_NAMES[Label.REPORTED_CLAIM], LABEL_NAMES[Label.ATTRIBUTED_QUOTE]))
     unverified = _choices(
         view, UNVERIFIED, whenTagName=LABEL, whenLabelValue=speaking, choice="single-radio", showInline="true"
@@ -155,14 +156,12 @@ def _label(parent: ET.Element, name: str, alias: str, colour: str, key: str, hin
 
 
 def _choices(parent: ET.Element, name: str, **attributes: str) -> ET.Element:
-    return ET.SubElement(parent, "Choices", name=name, toName=TEXT, perRegion="true", **attributes)
+    return ET.SubElement(parent, "Choices", {"name": name, "toName": TEXT, "perRegion": "true", **attributes})
 
 
 def _text_area(parent: ET.Element, name: str, words: str, **attributes: str) -> None:
-    ET.SubElement(
-        parent, "TextArea", name=name, toName=TEXT, placeholder=words, rows="2", editable="true", maxSubmissions="1",
-        **attributes,
-    )  # fmt: skip
+    fixed = {"name": name, "toName": TEXT, "placeholder": words, "rows": "2", "editable": "true", "maxSubmissions": "1"}
+    ET.SubElement(parent, "TextArea", {**fixed, **attributes})
 
 
 def project_settings(guide: str) -> dict[str, Any]:
@@ -217,7 +216,9 @@ def stored_values(config: str) -> set[tuple[str, str]]:
     try:
         root = ET.fromstring(config)  # noqa: S314 -- the project's own server
     except ET.ParseError as error:
-        raise InputError(f"the labelling config of the project is not XML ({error}): mend it in its settings") from error
+        raise InputError(
+            f"the labelling config of the project is not XML ({error}): mend it in its settings"
+        ) from error
     values: set[tuple[str, str]] = set()
     for control in root.iter():
         name = control.get("name")

@@ -1,6 +1,6 @@
-"""Scored articles to Label Studio tasks and predictions: pure, at the same offsets.
+r"""Scored articles to Label Studio tasks and predictions: pure, at the same offsets.
 
-Label Studio counts code points, as Python does, but shows ``\\r\\n`` as two breaks and cannot store some characters.
+Label Studio counts code points, as Python does, but shows ``\r\n`` as two breaks and cannot store some characters.
 Those are replaced one for one before sending; what stood there travels beside the text (``altered``), so that a
 pull restores the article and checks both digests.
 
@@ -60,9 +60,9 @@ class RegionId:
 
 
 def shown_text(text: str) -> str:
-    """Return the text as it is sent: of the same length, without ``\\r`` and without what would not come back.
+    r"""Return the text as it is sent: of the same length, without ``\r`` and without what would not come back.
 
-    ``\\r`` of ``\\r\\n`` becomes a space, a lone ``\\r`` becomes ``\\n``, NUL and lone surrogates U+FFFD.
+    ``\r`` of ``\r\n`` becomes a space, a lone ``\r`` becomes ``\n``, NUL and lone surrogates U+FFFD.
     """
     shown = text.replace("\r\n", " \n").replace("\r", "\n")
     return _UNKEPT.sub("\ufffd", shown)
@@ -86,8 +86,6 @@ def restored_text(shown: str, altered: Mapping[str, Sequence[int]]) -> str:
     try:
         for code, places in altered.items():
             for place in places:
-                if place < 0:
-                    raise IndexError(place)
                 characters[place] = chr(int(code))
     except (IndexError, ValueError, TypeError, OverflowError, AttributeError) as error:
         raise RecordError(f"'altered' does not fit the text of the task: {error!r}") from error
@@ -139,7 +137,14 @@ def article_of(data: Mapping[str, Any]) -> Article:
     if sha256(text) != data["text_sha256"]:
         raise RecordError("the article's text cannot be restored (text_sha256): 'altered' was edited on the server")
     fields = {name: str(data.get(name) or "") or None for name in ("title", "outlet", "url", "date")}
-    return Article(article_id=data["article_id"], text=text, **fields)
+    return Article(
+        article_id=data["article_id"],
+        text=text,
+        title=fields["title"],
+        outlet=fields["outlet"],
+        url=fields["url"],
+        date=fields["date"],
+    )
 
 
 def trimmed(text: str, start: int, end: int) -> Span | None:
@@ -216,9 +221,7 @@ def _segment_results(seg: ScoredSegment, span: Span, shown: str, version: str) -
         items.append(_result(key, UNVERIFIED, "choices", "yes" if seg.unverified else "no", shown))
     for name, mark in marks.items():
         chosen, kind = kind, None  # on the source, or on the cue where there is no source
-        mark_key = RegionId(
-            code=CODES[name], span=mark, digest=mark_digest(mark, name, chosen), model_version=version
-        )
+        mark_key = RegionId(code=CODES[name], span=mark, digest=mark_digest(mark, name, chosen), model_version=version)
         items.append(_result(mark_key, MARK, "labels", name, shown))
         if chosen is not None:
             items.append(_result(mark_key, KIND, "choices", chosen, shown))

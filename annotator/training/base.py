@@ -24,7 +24,9 @@ from annotator.windows import SPECIAL_TOKENS
 
 # Single characters of these scripts are not kept: French pages hold them in names at most, as <unk>.
 _FAR_SCRIPTS = frozenset(
-    ["CJK", "HANGUL", "ETHIOPIC", "MYANMAR", "DEVANAGARI", "ARMENIAN", "KHMER", "MALAYALAM", "GUJARATI", "THAI", "BENGALI", "ORIYA", "KANNADA", "TELUGU", "SINHALA", "GURMUKHI", "KATAKANA", "LAO", "HIRAGANA", "TAMIL", "GEORGIAN", "TIBETAN"]
+    {"CJK", "HANGUL", "ETHIOPIC", "MYANMAR", "DEVANAGARI", "ARMENIAN", "KHMER", "MALAYALAM", "GUJARATI", "THAI"}
+    | {"BENGALI", "ORIYA", "KANNADA", "TELUGU", "SINHALA", "GURMUKHI", "KATAKANA", "LAO", "HIRAGANA", "TAMIL"}
+    | {"GEORGIAN", "TIBETAN"}
 )
 
 

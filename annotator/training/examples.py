@@ -21,7 +21,7 @@ from tokenizers import Tokenizer
 from annotator.dataset import LabelledPage, LabelledSegment
 from annotator.records import LABELS, SOURCE_TYPES, Label, Span
 from annotator.segmentation import Break, breaks
-from annotator.windows import EncodedPage, Window, WindowConfig, encode, plan
+from annotator.windows import EncodedPage, Window, WindowConfig, encode, plan, special_ids
 
 IGNORE = -100
 # BIO tags, in the order of the model's tag logits.
@@ -114,7 +114,7 @@ def targets(page: EncodedPage, segments: Sequence[LabelledSegment]) -> Targets:
 
 def page_windows(
     page: LabelledPage, tokenizer: Tokenizer, config: WindowConfig, chances: Augmentation | None, rng: random.Random
-) -> tuple[EncodedPage, list[Window], Targets]:
+) -> tuple[list[Window], Targets]:
     """Cut one labelled page for training: no overlap, cuts shifted at random, typography varied."""
     spans = [segment.span for segment in page.segments]
     text, title, kinds = page.article.text, page.article.title, breaks(page.article.text, spans)
@@ -128,10 +128,10 @@ def page_windows(
         first = rng.randint(config.max_tokens // 4, config.max_tokens)
     encoded = encode(text, spans, kinds, tokenizer, config, title=title)
     windows = plan(encoded, replace(config, context_tokens=0), first_tokens=first)
-    return encoded, windows, targets(encoded, page.segments)
+    return windows, targets(encoded, page.segments)
 
 
-def _row(encoded: EncodedPage, window: Window, gold: Targets, chances: Augmentation | None, rng: random.Random,
+def _row(window: Window, gold: Targets, chances: Augmentation | None, rng: random.Random,
          unk: int) -> dict[str, list[int]]:  # fmt: skip
     size = len(window.input_ids)
     ids = window.input_ids.copy()
@@ -165,8 +165,7 @@ def build_packs(
     seed: int,
 ) -> Dataset:
     """Lay out every batch of a run, in order; one row of the dataset is one pack of about ``pack_tokens`` tokens."""
-    unk = tokenizer.token_to_id("<unk>")
-    assert unk is not None
+    unk = special_ids(tokenizer)["<unk>"]
     lengths = sorted({max(32, config.max_tokens * k // 4) for k in (1, 2, 3, 4)})
 
     def packs() -> Iterator[dict[str, Any]]:
@@ -174,16 +173,17 @@ def build_packs(
             rng = random.Random(f"{seed}-{epoch}")
             buckets: dict[int, list[dict[str, list[int]]]] = {length: [] for length in lengths}
             for page in pages:
-                encoded, windows, gold = page_windows(page, tokenizer, config, chances, rng)
+                windows, gold = page_windows(page, tokenizer, config, chances, rng)
                 for window in windows:
-                    row = _row(encoded, window, gold, chances, rng, unk)
+                    row = _row(window, gold, chances, rng, unk)
                     buckets[next(n for n in lengths if len(row["input_ids"]) <= n)].append(row)
             batches: list[dict[str, Any]] = []
             for length, rows in buckets.items():
                 rng.shuffle(rows)
                 per_pack = max(1, pack_tokens // length)
-                for at in range(0, len(rows), per_pack):
-                    batches.append({"length": length, "rows": rows[at : at + per_pack]})
+                batches += [
+                    {"length": length, "rows": rows[at : at + per_pack]} for at in range(0, len(rows), per_pack)
+                ]
             rng.shuffle(batches)
             yield from batches
 

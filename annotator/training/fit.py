@@ -24,7 +24,7 @@ from annotator.segmentation import breaks
 from annotator.training.base import Base
 from annotator.training.examples import Augmentation, build_packs, collate, count_labels
 from annotator.training.model import LossWeights, SegmentTagger
-from annotator.windows import EncodedPage, PageLogits, WindowConfig, encode, plan, pool
+from annotator.windows import EncodedPage, PageLogits, WindowConfig, encode, plan, pool, special_ids
 
 logger = logging.getLogger(__name__)
 
@@ -36,13 +36,13 @@ class TrainConfig:
     epochs: int = 5
     learning_rate: float = 2e-4
     head_learning_rate: float = 2e-3
-    layer_decay: float = 1.0
+    layer_decay: float = 0.9
     weight_decay: float = 0.01
     warmup_share: float = 0.1
     pack_tokens: int = 1536
     train_embeddings: bool = True
     class_weight_power: float = 0.0
-    average_last: float = 0.0
+    average_last: float = 0.2
     seed: int = 1
     windows: WindowConfig = field(default_factory=WindowConfig)
     augmentation: Augmentation | None = field(default_factory=Augmentation)
@@ -149,8 +149,7 @@ def fit(
         pages, base.tokenizer, config.windows, epochs=config.epochs, pack_tokens=config.pack_tokens,
         chances=config.augmentation, seed=config.seed,
     )  # fmt: skip
-    pad = base.tokenizer.token_to_id("<pad>")
-    assert pad is not None
+    pad = special_ids(base.tokenizer)["<pad>"]
     if hardware.compile:
         base.encoder.compile(dynamic=False)
     arguments = TrainingArguments(

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from annotator import __version__
@@ -24,10 +25,10 @@ from annotator.records import LABELS
 from annotator.registry import Calibration, replace_text, write_manifest
 from annotator.segmentation import breaks
 from annotator.training.base import Base
-from annotator.training.export import Quantisation, agreement, export_onnx
+from annotator.training.export import Quantisation, agreement, export_onnx, smooth
 from annotator.training.fit import TrainConfig, predict
 from annotator.training.model import SegmentTagger
-from annotator.windows import WindowConfig, encode
+from annotator.windows import WindowConfig, encode, plan
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +105,10 @@ def publish(
     models.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=models, prefix=".making-") as temporary:
         folder = Path(temporary)
-        export_onnx(model, folder / "model.onnx", quantisation=quantisation)
+        ready = model
+        if quantisation == "int8":
+            ready = smooth(model, sample_rows(train_pages, base, config.windows), alpha=0.75, outlier=8.0)
+        export_onnx(ready, folder / "model.onnx", quantisation=quantisation)
         base.tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
         facts: dict[str, Any] = {
             "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -136,6 +140,18 @@ def publish(
         folder.chmod(0o755)
         shutil.copytree(folder, target)
     return manifest.version
+
+
+def sample_rows(
+    pages: Sequence[LabelledPage], base: Base, windows: WindowConfig, *, most: int = 16
+) -> list[torch.Tensor]:
+    """Return the first window, as ids [1, T], of at most ``most`` pages spread over ``pages``."""
+    rows = []
+    for page in pages[:: max(1, len(pages) // most)][:most]:
+        text, spans = page.article.text, [segment.span for segment in page.segments]
+        encoded = encode(text, spans, breaks(text, spans), base.tokenizer, windows, title=page.article.title)
+        rows += [torch.from_numpy(window.input_ids)[None] for window in plan(encoded, windows)[:1]]
+    return rows
 
 
 def parity(

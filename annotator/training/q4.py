@@ -16,6 +16,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -139,7 +140,7 @@ def read_published(path: Path) -> Published:
             types=types,
             layer_norm_eps=float(eps),
         ),
-        pieces=tuple(blob[a:b].decode("utf-8", "replace") for a, b in zip(offsets[:-1], offsets[1:], strict=True)),
+        pieces=tuple(blob[a:b].decode("utf-8", "replace") for a, b in pairwise(offsets)),
         eos=eos,
         pad=pad,
         tensors=tensors,

@@ -1,0 +1,262 @@
+"""Training end to end on a random encoder of two layers: fit, resume, calibrate, export, publish, load."""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+import subprocess
+import sys
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from annotator.classifier import SegmentClassifier
+from annotator.dataset import read_pages
+from annotator.errors import ModelError
+from annotator.pipeline import score
+from annotator.records import LABELS, Span
+from annotator.registry import Calibration, current_version, list_versions, model_path, promote, read_manifest
+from annotator.segmentation import breaks
+from annotator.training import publish as publishing
+from annotator.training.base import load_base
+from annotator.training.examples import TAGS, Augmentation, build_packs, collate, targets, vary
+from annotator.training.fit import Hardware, TrainConfig, fit, predict
+from annotator.training.publish import HeldOut, calibrate, parity, publish
+from annotator.windows import WindowConfig, encode, special_ids
+from tests.toy import save_toy_base
+
+# torch, transformers and the exporter announce their own deprecations; they are not ours to mend.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::UserWarning"),
+]
+CONFIG = TrainConfig(epochs=2, pack_tokens=512, windows=WindowConfig(max_tokens=256, context_tokens=32))
+HARDWARE = Hardware(device="cpu", bf16=False, save_steps=10)
+
+
+@pytest.fixture(scope="module")
+def base_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("base")
+    save_toy_base(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def pages(repository):
+    return read_pages(repository / "labels" / "gate.jsonl")[:3]
+
+
+@pytest.fixture(scope="module")
+def trained(base_folder, pages, tmp_path_factory):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        run = tmp_path_factory.mktemp("run")
+        return fit(pages, load_base(base_folder), CONFIG, run, hardware=HARDWARE), run
+
+
+def test_typographic_variation_keeps_every_offset(pages):
+    chances = Augmentation(quote_style=1, plain_spaces=1, lost_mark=0.5, capitals=0.5)
+    for page in pages:
+        spans = [segment.span for segment in page.segments]
+        varied = vary(page.article.text, spans, chances, random.Random(3))
+        assert len(varied) == len(page.article.text)
+        assert varied != page.article.text
+        assert all(span.of(varied).strip() for span in spans)
+        assert [c.isspace() for c in varied].count(True) >= [c.isspace() for c in page.article.text].count(True)
+
+
+def test_targets_lay_source_and_cue_on_their_tokens(pages, base_folder):
+    base = load_base(base_folder)
+    checked = 0
+    for page in pages:
+        text, spans = page.article.text, [segment.span for segment in page.segments]
+        encoded = encode(text, spans, breaks(text, spans), base.tokenizer, CONFIG.windows)
+        gold = targets(encoded, page.segments)
+        assert [LABELS[i] for i in gold.labels] == [segment.label for segment in page.segments]
+        for segment, tags, offsets in zip(page.segments, gold.tags, encoded.offsets, strict=True):
+            source = segment.attribution and segment.attribution.source
+            if source is None:
+                assert not np.isin(tags, [TAGS.index("B-source"), TAGS.index("I-source")]).any()
+                continue
+            inside = np.flatnonzero(np.isin(tags, [TAGS.index("B-source"), TAGS.index("I-source")]))
+            assert text[offsets[inside[0], 0] : offsets[inside[-1], 1]].strip() == source.of(text)
+            assert (tags == TAGS.index("B-source")).sum() == 1
+            checked += 1
+    assert checked > 5
+
+
+def test_packs_are_the_same_for_the_same_seed_and_cover_every_segment(pages, base_folder):
+    base = load_base(base_folder)
+
+    def build(seed):
+        return build_packs(pages, base.tokenizer, CONFIG.windows, epochs=2, pack_tokens=512,
+                           chances=Augmentation(), seed=seed)  # fmt: skip
+
+    first, again, other = build(1), build(1), build(2)
+    assert first.to_list() == again.to_list()
+    assert first.to_list() != other.to_list()
+    plain = build_packs(pages, base.tokenizer, CONFIG.windows, epochs=1, pack_tokens=512, chances=None, seed=1)
+    pieces = sum(len(collate([pack], pad=1)["labels"]) for pack in plain)
+    assert pieces >= sum(len(page.segments) for page in pages)
+    batch = collate([plain[0]], pad=special_ids(base.tokenizer)["<pad>"])
+    assert batch["segment"].max() + 1 == len(batch["labels"])
+    assert ((batch["segment"] >= 0) <= (batch["attention_mask"] == 1)).all()
+
+
+def test_training_learns(trained, pages, base_folder):
+    model, _ = trained
+    predicted = predict(model, pages, load_base(base_folder), CONFIG.windows)
+    best = np.concatenate([pooled.labels.argmax(1) for _, pooled in predicted])
+    truth = np.array([LABELS.index(s.label) for page in pages for s in page.segments])
+    majority = np.bincount(truth).max() / len(truth)
+    assert (best == truth).mean() >= majority
+
+
+def test_a_run_that_was_cut_ends_where_an_unbroken_one_does(base_folder, pages, tmp_path, trained):
+    _, whole = trained
+    script = (
+        "import sys, warnings; warnings.simplefilter('ignore')\n"
+        "from pathlib import Path\n"
+        "from transformers import TrainerCallback\n"
+        "import annotator.training.fit as fitting\n"
+        "from annotator.dataset import read_pages\n"
+        "from annotator.training.base import load_base\n"
+        "from tests.test_training import CONFIG, HARDWARE\n"
+        "import os, signal\n"
+        "class Cut(TrainerCallback):\n"
+        "    def on_save(self, args, state, control, **kwargs):\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "original = fitting.Trainer\n"
+        "fitting.Trainer = lambda **k: original(**{**k, 'callbacks': [*k['callbacks'], Cut()]})\n"
+        "pages = read_pages(Path(sys.argv[2]))[:3]\n"
+        "fitting.fit(pages, load_base(sys.argv[1]), CONFIG, Path(sys.argv[3]), hardware=HARDWARE)\n"
+    )
+    root = publishing.__file__.rsplit("annotator", 1)[0].rstrip("/").removesuffix("/annotator")
+    done = subprocess.run(
+        [sys.executable, "-c", script, base_folder, f"{root}/labels/gate.jsonl", str(tmp_path)],
+        cwd=root, capture_output=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == -9, done.stderr.decode()[-2000:]
+    assert not (tmp_path / "model.safetensors").exists()
+    fit(pages, load_base(base_folder), CONFIG, tmp_path, hardware=HARDWARE)
+    assert (tmp_path / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+
+
+def test_temperature_mends_overconfident_logits():
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 4, 4000)
+    logits = rng.normal(size=(4000, 4)).astype(np.float32)
+    logits[np.arange(4000), truth] += 1.5
+    # Softmax of `logits` is calibrated up to a factor; three times the logits asks for three times the temperature.
+    once = calibrate(HeldOut(logits=logits, truth=truth))
+    thrice = calibrate(HeldOut(logits=logits * 3, truth=truth))
+    assert thrice.temperature == pytest.approx(3 * once.temperature, rel=0.01)
+    assert 0.25 < once.review_below < 1
+
+
+def test_publish_writes_a_version_that_scores(trained, base_folder, pages, tmp_path):
+    model, _ = trained
+    base = load_base(base_folder)
+    calibration = Calibration(temperature=1.3, review_below=0.5)
+    version = publish(model, base, CONFIG, calibration, tmp_path, parity_pages=pages, train_pages=pages,
+                      details={"note": "toy"}, quantisation="none")  # fmt: skip
+    assert list_versions(tmp_path) == [version]
+    promote(tmp_path, version)
+    assert current_version(tmp_path) == version
+    folder = model_path(tmp_path)
+    manifest = read_manifest(folder)
+    assert (manifest.windows, manifest.calibration) == (CONFIG.windows, calibration)
+    assert manifest.details["parity"] >= publishing.PARITY
+    classifier = SegmentClassifier(folder, threads=1)
+    scored = score(pages[0].article, classifier)
+    assert scored.model_version == version
+    assert len(scored.segments) > 5
+    assert parity(model, base, folder, pages, CONFIG.windows) > 0.99
+    again = publish(model, base, CONFIG, calibration, tmp_path, parity_pages=pages, train_pages=pages,
+                    details={"note": "other"}, quantisation="none")  # fmt: skip
+    assert again == version
+    other = publish(model, base, CONFIG, replace(calibration, temperature=2.0), tmp_path, parity_pages=pages,
+                    train_pages=pages, details={}, quantisation="none")  # fmt: skip
+    assert other != version
+
+
+def test_quantised_export_is_smaller_and_close(trained, base_folder, pages, tmp_path):
+    model, _ = trained
+    publishing.export_onnx(model, tmp_path / "float.onnx", quantisation="none")
+    publishing.export_onnx(model, tmp_path / "int8.onnx", quantisation="int8")
+    assert (tmp_path / "int8.onnx").stat().st_size < (tmp_path / "float.onnx").stat().st_size
+    import onnxruntime  # noqa: PLC0415
+
+    ids = np.random.default_rng(0).integers(20, 60, (1, 40))
+    feed = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+    outputs = [
+        onnxruntime.InferenceSession(str(tmp_path / f"{name}.onnx"), providers=["CPUExecutionProvider"]).run(None, feed)
+        for name in ("float", "int8")
+    ]
+    for exact, rough, width in zip(*outputs, (4, 5, 5), strict=True):
+        assert exact.shape == rough.shape == (1, 40, width)
+        assert np.abs(exact - rough).max() < 0.25 * np.abs(exact).max()
+
+
+def test_a_graph_that_disagrees_with_torch_is_not_written(trained, base_folder, pages, tmp_path, monkeypatch):
+    model, _ = trained
+    monkeypatch.setattr(publishing, "parity", lambda *args: 0.98)
+    with pytest.raises(ModelError, match="nothing is written"):
+        publish(model, load_base(base_folder), CONFIG, Calibration(), tmp_path, parity_pages=pages,
+                train_pages=pages, details={}, quantisation="none")  # fmt: skip
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_base_that_does_not_exist_is_one_line(monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(ModelError, match="cannot be loaded") as caught:
+        load_base("no/such-encoder")
+    assert "\n" not in str(caught.value)
+
+
+def test_the_shipped_base_encodes_french(repository):
+    base = load_base(str(repository / "models" / "base"))
+    text = "Le maire a démenti. La mairie conteste ces chiffres."
+    spans = [Span(0, 19), Span(20, len(text))]
+    encoded = encode(text, spans, breaks(text, spans), base.tokenizer, WindowConfig())
+    assert all("<unk>" not in [base.tokenizer.id_to_token(i) for i in ids] for ids in encoded.ids)
+    assert base.encoder.config.num_hidden_layers == 12
+    assert base.encoder.get_input_embeddings().num_embeddings == base.tokenizer.get_vocab_size()
+
+
+def test_the_train_script_explains_a_wrong_setting(repository, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "scripts/train.py", "--data", "labels/gate.jsonl", "--run", str(tmp_path), "--set", "epoch=3"],
+        cwd=repository, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "epoch=3: no such setting" in done.stderr
+
+
+def test_the_train_script_makes_a_version(repository, base_folder, tmp_path):
+    lines = (repository / "labels" / "train.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    (tmp_path / "few.jsonl").write_text("".join(lines[:6]), encoding="utf-8")
+    command = [
+        sys.executable, "scripts/train.py", "--data", str(tmp_path / "few.jsonl"), "--base", base_folder,
+        "--run", str(tmp_path / "run"), "--models", str(tmp_path / "models"), "--promote", "--folds", "2",
+        "--set", "epochs=1", "pack_tokens=512", "windows.max_tokens=256", "--quantisation", "none", "--device", "cpu",
+    ]  # fmt: skip
+    done = subprocess.run(command, cwd=repository, capture_output=True, text=True, timeout=400, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    version = done.stdout.strip()
+    assert current_version(tmp_path / "models") == version
+    manifest = json.loads((tmp_path / "models" / version / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["details"]["training"]["epochs"] == 1
+    assert manifest["details"]["calibration_segments"] > 0
+    again = subprocess.run(command, cwd=repository, capture_output=True, text=True, timeout=400, check=False)
+    assert again.stdout.strip() == version, "a finished run given again trains nothing and gives the same version"
+
+
+def test_logging_names_what_was_fused(trained, tmp_path, caplog):
+    with caplog.at_level(logging.INFO):
+        publishing.export_onnx(trained[0], tmp_path / "graph.onnx", quantisation="none")
+    assert any("SkipLayerNormalization" in record.getMessage() for record in caplog.records)
