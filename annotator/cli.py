@@ -212,11 +212,18 @@ def evaluate(
     """Compare the model's labels with people's: macro-F1 with its interval, per label, calibration, attribution."""
     from annotator.classifier import SegmentClassifier
     from annotator.dataset import read_pages
-    from annotator.evaluation import evaluate_classifier
+    from annotator.evaluation import evaluate as run_evaluation
+    from annotator.pipeline import score as score_article
 
     classifier = SegmentClassifier.load(models, model, threads=threads)
-    result = evaluate_classifier(read_pages(*labelled), classifier, seed=seed, resamples=resamples)
-    _print_rows(["figure", "value"], result.table())
+    result = run_evaluation(
+        read_pages(*labelled),
+        lambda article, spans: score_article(article, classifier, spans=spans),
+        seed=seed,
+        resamples=resamples,
+    )
+    header, *rows = result.table()
+    _print_rows(header, rows)
     if as_json is not None:
         as_json.write_text(json.dumps(result.to_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         _say(f"written to {as_json}")

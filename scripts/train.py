@@ -3,8 +3,8 @@
     python scripts/train.py --data labels/train.jsonl --gate labels/gate.jsonl --run runs/mine
 
 Two trainings: one that leaves out a fold of whole outlets of the last --data file, whose held-out logits give
-temperature and review threshold, and one on all the pages, which is exported. A run that was cut goes on where it stood when the same
-command is given again. Pages of outlets that stand in a --gate file never train.
+temperature and review threshold, and one on all the pages, which is exported. A run that was cut goes on where it
+stood when the same command is given again. Pages of outlets that stand in a --gate file never train.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from toy import save_toy_base
 
 from annotator.classifier import SegmentClassifier
 from annotator.dataset import read_pages
@@ -26,7 +27,6 @@ from annotator.training.examples import TAGS, Augmentation, build_packs, collate
 from annotator.training.fit import Hardware, TrainConfig, fit, predict
 from annotator.training.publish import HeldOut, calibrate, parity, publish
 from annotator.windows import WindowConfig, encode, special_ids
-from tests.toy import save_toy_base
 
 # torch, transformers and the exporter announce their own deprecations; they are not ours to mend.
 pytestmark = [
@@ -35,7 +35,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::UserWarning"),
 ]
 CONFIG = TrainConfig(epochs=2, pack_tokens=512, windows=WindowConfig(max_tokens=256, context_tokens=32))
-HARDWARE = Hardware(device="cpu", bf16=False, save_steps=10)
+HARDWARE = Hardware(device="cpu", bf16=False, save_steps=6)
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +116,8 @@ def test_training_learns(trained, pages, base_folder):
     assert (best == truth).mean() >= majority
 
 
-def test_a_run_that_was_cut_ends_where_an_unbroken_one_does(base_folder, pages, tmp_path, trained):
+@pytest.mark.parametrize("step", [13, 37])  # 37: after averaging began
+def test_a_run_that_was_cut_ends_where_an_unbroken_one_does(base_folder, pages, tmp_path, trained, step, repository):
     _, whole = trained
     script = (
         "import sys, warnings; warnings.simplefilter('ignore')\n"
@@ -125,20 +126,21 @@ def test_a_run_that_was_cut_ends_where_an_unbroken_one_does(base_folder, pages, 
         "import annotator.training.fit as fitting\n"
         "from annotator.dataset import read_pages\n"
         "from annotator.training.base import load_base\n"
-        "from tests.test_training import CONFIG, HARDWARE\n"
+        "from test_training import CONFIG, HARDWARE\n"
         "import os, signal\n"
         "class Cut(TrainerCallback):\n"
-        "    def on_save(self, args, state, control, **kwargs):\n"
-        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    def on_step_begin(self, args, state, control, **kwargs):\n"
+        "        if state.global_step == int(sys.argv[4]):\n"
+        "            os.kill(os.getpid(), signal.SIGKILL)\n"
         "original = fitting.Trainer\n"
         "fitting.Trainer = lambda **k: original(**{**k, 'callbacks': [*k['callbacks'], Cut()]})\n"
         "pages = read_pages(Path(sys.argv[2]))[:3]\n"
         "fitting.fit(pages, load_base(sys.argv[1]), CONFIG, Path(sys.argv[3]), hardware=HARDWARE)\n"
     )
-    root = publishing.__file__.rsplit("annotator", 1)[0].rstrip("/").removesuffix("/annotator")
+    gate = str(repository / "labels" / "gate.jsonl")
     done = subprocess.run(
-        [sys.executable, "-c", script, base_folder, f"{root}/labels/gate.jsonl", str(tmp_path)],
-        cwd=root, capture_output=True, timeout=300, check=False,
+        [sys.executable, "-c", script, base_folder, gate, str(tmp_path), str(step)],
+        cwd=repository / "tests", capture_output=True, timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode == -9, done.stderr.decode()[-2000:]
     assert not (tmp_path / "model.safetensors").exists()
@@ -184,7 +186,7 @@ def test_publish_writes_a_version_that_scores(trained, base_folder, pages, tmp_p
     assert other != version
 
 
-def test_quantised_export_is_smaller_and_close(trained, base_folder, pages, tmp_path):
+def test_quantised_export_is_smaller_and_close(trained, tmp_path):
     model, _ = trained
     publishing.export_onnx(model, tmp_path / "float.onnx", quantisation="none")
     publishing.export_onnx(model, tmp_path / "int8.onnx", quantisation="int8")
@@ -204,7 +206,7 @@ def test_quantised_export_is_smaller_and_close(trained, base_folder, pages, tmp_
 
 def test_a_graph_that_disagrees_with_torch_is_not_written(trained, base_folder, pages, tmp_path, monkeypatch):
     model, _ = trained
-    monkeypatch.setattr(publishing, "parity", lambda *args: 0.98)
+    monkeypatch.setattr(publishing, "parity", lambda *_: 0.98)
     with pytest.raises(ModelError, match="nothing is written"):
         publish(model, load_base(base_folder), CONFIG, Calibration(), tmp_path, parity_pages=pages,
                 train_pages=pages, details={}, quantisation="none")  # fmt: skip

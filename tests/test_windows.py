@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
+from toy import toy_tokenizer
 
 from annotator.errors import ModelError
 from annotator.records import Span
 from annotator.segmentation import Break, breaks, segment
 from annotator.windows import SPECIAL_TOKENS, WindowConfig, encode, open_quotations, plan, pool, special_ids
-from tests.toy import toy_tokenizer
 
 TOKENIZER = toy_tokenizer()
 PAGE = (

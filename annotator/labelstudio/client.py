@@ -14,6 +14,7 @@ import logging
 import os
 import re
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -181,14 +182,16 @@ class Server:
         write = method != "GET"
         content = None if body is None else json.dumps(body, ensure_ascii=False).encode()
         try:
-            response: httpx.Response = self._sdk._client_wrapper.httpx_client.request(  # noqa: SLF001 -- its login
-                path,
-                method=method,
-                params=dict(params or {}),
-                content=content,
-                headers={"Content-Type": "application/json"} if content is not None else None,
-                request_options={"max_retries": 0, "timeout": timeout},
-            )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # the SDK's own, when it refreshes a token
+                response: httpx.Response = self._sdk._client_wrapper.httpx_client.request(  # noqa: SLF001 -- its login
+                    path,
+                    method=method,
+                    params=dict(params or {}),
+                    content=content,
+                    headers={"Content-Type": "application/json"} if content is not None else None,
+                    request_options={"max_retries": 0, "timeout": timeout},
+                )
         except self._failures as error:
             raise self._no_answer(method, path, error, maybe_done=write) from None  # its text may hold the token
         status = response.status_code

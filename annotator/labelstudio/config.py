@@ -53,6 +53,10 @@ _KINDS: Mapping[SourceType, tuple[str, str]] = {
     SourceType.MEDIA: ("Média", "Un autre média ou une agence cités comme source"),
     SourceType.ANONYMOUS: ("Anonyme", "Une personne ou un groupe non nommés"),
 }
+_BAR = (
+    "position: sticky; top: 0; z-index: 5; display: flex; flex-wrap: wrap; gap: 0 1.5em; padding: 6px 0; "
+    "background: var(--color-neutral-background, #fff)"
+)
 _GUIDE_ROW = re.compile(r"^\|\s*\d+\s*\|(?P<hint>[^|]*)\|[^|]*\|\s*`(?P<label>\w+)`\s*\|\s*$", re.MULTILINE)
 
 
@@ -110,11 +114,7 @@ def labelling_config(guide: str) -> str:
     view = ET.Element("View")
     ET.SubElement(view, "Header", value="$title", size="4")
     ET.SubElement(view, "Header", value="$outlet", size="6")
-    bar = ET.SubElement(
-        view,
-        "View",
-        style="position: sticky; top: 0; z-index: 5; padding: 6px 0; background: var(--color-neutral-background, #fff)",
-    )
+    bar = ET.SubElement(view, "View", style=_BAR)
     labels = ET.SubElement(bar, "Labels", name=LABEL, toName=TEXT, choice="single", showInline="true")
     for number, label in enumerate(LABELS, start=1):
         _label(labels, LABEL_NAMES[label], label, _LABEL_COLOURS[label], str(number), hints[label])
@@ -133,13 +133,12 @@ def labelling_config(guide: str) -> str:
         granularity="word",
         showLabels="true",
     )
-    kinds = _choices(view, KIND, whenTagName=MARK, choice="single-radio", showInline="true")
+    kinds = _choices(view, KIND, whenLabelValue=f"{SOURCE},{CUE}", choice="single-radio", showInline="true")
     for key, (kind, (name, hint)) in zip("qwert", _KINDS.items(), strict=True):
         ET.SubElement(kinds, "Choice", value=name, alias=kind, hint=hint, hotkey=key)
-    speaking = ",".join((LABEL_NAMES[Label.REPORTED_CLAIM], LABEL_NAMES[Label.ATTRIBUTED_QUOTE]))
-    unverified = _choices(
-        view, UNVERIFIED, whenTagName=LABEL, whenLabelValue=speaking, choice="single-radio", showInline="true"
-    )
+    # Conditions compare what is stored; with whenTagName as well, choices of a region would not be submitted.
+    speaking = f"{Label.REPORTED_CLAIM},{Label.ATTRIBUTED_QUOTE}"
+    unverified = _choices(view, UNVERIFIED, whenLabelValue=speaking, choice="single-radio", showInline="true")
     hint = "La formulation tient l’affirmation à distance : « aurait », « présumé », « selon des rumeurs »"
     ET.SubElement(unverified, "Choice", value="Non vérifié", alias="yes", hint=hint, hotkey="v")
     ET.SubElement(unverified, "Choice", value="Sans réserve", alias="no", hint="Rien ne met à distance")

@@ -208,6 +208,8 @@ def load_base(base: str) -> Base:
     except (OSError, ValueError) as error:
         first = str(error).strip().splitlines()[0]
         raise ModelError(f"base '{base}': cannot be loaded as a folder or from the hub: {first}") from error
+    if getattr(encoder, "pooler", None) is not None:
+        encoder.pooler = None  # a checkpoint may lack it, and segments are pooled outside
     if not getattr(fast, "is_fast", False):
         raise ModelError(f"base '{base}': its tokenizer has no fast form, and offsets are needed: choose another base")
     fast.add_special_tokens({"additional_special_tokens": list(SPECIAL_TOKENS)})

@@ -36,11 +36,12 @@ class _Graph(nn.Module):
 
 
 class SmoothedLinear(nn.Module):
-    """A linear layer whose input channels are divided by ``scale`` first, its weights multiplied by it: same output."""
+    """Linear layer whose input channels are divided by ``scale`` and whose weights are multiplied by it."""
 
     def __init__(self, linear: nn.Linear, scale: torch.Tensor) -> None:
         """Take over ``linear``; ``scale`` is [in_features], positive."""
         super().__init__()
+        self.inverse: torch.Tensor
         self.register_buffer("inverse", 1.0 / scale)
         self.weight = nn.Parameter(linear.weight.detach() * scale)
         self.bias = linear.bias
@@ -54,8 +55,8 @@ def smooth(model: SegmentTagger, rows: Sequence[torch.Tensor], *, alpha: float, 
     """Return a copy in which channels of outlying activations share their range with the weights.
 
     One scale serves a whole tensor of activations, so a single channel thirty times the others leaves those few
-    levels. SmoothQuant (Xiao et al. 2023) divides a channel by ``act ** alpha / weight ** (1 - alpha)``; we do so in the
-    linear layers where the largest channel exceeds the median one ``outlier`` times on ``rows`` (each [1, T] ids).
+    levels. SmoothQuant (Xiao et al. 2023) divides a channel by ``act ** alpha / weight ** (1 - alpha)``; so do we in
+    the linear layers where the largest channel exceeds the median one ``outlier`` times on ``rows`` (each [1, T] ids).
     """
     model = copy.deepcopy(model).eval().cpu().float()
     peaks: dict[str, torch.Tensor] = {}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
 from collections.abc import Iterable, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -107,10 +109,25 @@ def class_weights(pages: Iterable[LabelledPage], power: float) -> torch.Tensor |
 class _Averager(TrainerCallback):
     """Averages the weights over the last share of the steps (stochastic weight averaging, Izmailov et al. 2018)."""
 
-    def __init__(self, share: float) -> None:
+    def __init__(self, share: float, folder: Path) -> None:
         self.share = share
+        self.folder = folder
         self.count = 0
         self.sums: dict[str, torch.Tensor] = {}
+
+    def _path(self, step: int) -> Path:
+        return self.folder / f"average-{step}.safetensors"
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        del args, control
+        if state.global_step and self._path(state.global_step).is_file():
+            self.sums = load_file(self._path(state.global_step))
+            self.count = int(self.sums.pop("count"))
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        del args, control
+        if self.count:
+            save_file({**self.sums, "count": torch.tensor(self.count)}, self._path(state.global_step))
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         del args, control
@@ -174,7 +191,7 @@ def fit(
         label_names=["labels"],
     )
     optimiser = torch.optim.AdamW(parameter_groups(model, config), betas=(0.9, 0.98), eps=1e-6, fused=True)
-    averager = _Averager(config.average_last)
+    averager = _Averager(config.average_last, folder / "checkpoints")
     trainer = Trainer(
         model=model,
         args=arguments,
@@ -185,7 +202,8 @@ def fit(
     )
     found = resume and (folder / "checkpoints").is_dir()
     last = get_last_checkpoint(arguments.output_dir) if found else None  # type: ignore[no-untyped-call]
-    trainer.train(resume_from_checkpoint=last)
+    with redirect_stdout(sys.stderr):  # the Trainer's callbacks print; stdout is for data
+        trainer.train(resume_from_checkpoint=last)
     if averager.count:
         model.load_state_dict(averager.sums)
     model.eval()

@@ -60,7 +60,7 @@ class Proxy:
     def strikes(self, method: str, path: str) -> str | None:
         if (method == "GET") is not self.reads or self.path not in path or "/token/refresh" in path:
             return None
-        self.seen.append(f"{method} {path.split('?')[0]}")
+        self.seen.append(f"{method} {path.partition('?')[0]}")
         if self.fault is None or self.struck.is_set() or len(self.seen) - 1 != self.at:
             return None
         if self.fault == "request late":
@@ -117,7 +117,7 @@ def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
                 else:
                     self._answer(*found)
 
-        do_GET = do_POST = do_PATCH = do_DELETE = do_PUT = _serve  # noqa: N815 -- names of http.server
+        do_GET = do_POST = do_PATCH = do_DELETE = do_PUT = _serve
 
         def _forward(self, body, *, half=False):
             upstream = http.client.HTTPConnection(proxy.host, proxy.port, timeout=120)

@@ -62,10 +62,11 @@ class Cycle:
         self.direct, self.title, self.folder = direct, title, folder
         self.url, self.patience = url or direct.url, patience
         self.output = folder / f"{title.replace(' ', '-')}.jsonl"
-        # The last push is the rerun after which nothing may be twice, whatever came through late.
+        # A request that comes through late may leave doubles behind its own push; the next push must remove them.
+        wait = settled or (lambda: None)
         self.steps = (
-            *(self.init, self.update, self.push, self.clean, self.annotate, self.push_new),
-            *(settled or (lambda: None), self.init, self.push_new, self.pull),
+            *(self.init, self.update, self.push, wait, self.clean, self.annotate),
+            *(self.push_new, wait, self.init, self.push_new, self.pull),
         )
         self.reruns = 0
 

@@ -23,7 +23,7 @@ from pathlib import Path
 import platformdirs
 
 USER, PASSWORD = "admin@example.org", "motdepasse123"
-TOKEN = "0123456789abcdef0123456789abcdef01234567"  # noqa: S105 -- of a server that lives for a test
+TOKEN = "0123456789abcdef0123456789abcdef01234567"
 _SEED_FILES = ("label_studio.sqlite3", ".env")
 
 
