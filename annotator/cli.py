@@ -22,6 +22,7 @@ from rich.table import Table
 
 from annotator import __version__
 from annotator.errors import AnnotatorError
+from annotator.labelstudio.commands import app as labelstudio_app
 
 if TYPE_CHECKING:
     from annotator.reader import ReadFailure
@@ -39,6 +40,7 @@ models_app = typer.Typer(help="Model versions: list, show, put in use.", no_args
 labels_app = typer.Typer(help="Labelled pages: check, count.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
 app.add_typer(labels_app, name="labels")
+app.add_typer(labelstudio_app, name="labelstudio")
 
 
 class OutputFormat(StrEnum):

@@ -14,8 +14,18 @@ import argparse
 import sys
 from pathlib import Path
 
+from annotator.errors import AnnotatorError, MissingExtraError
+
+try:
+    from wordfreq import get_frequency_dict
+
+    import annotator.training  # noqa: F401 - says what is missing
+except AnnotatorError as missing:
+    sys.exit(f"error: {missing}")
+except ImportError as missing:
+    sys.exit(f"error: {MissingExtraError('building the base encoder', 'base', missing.name or 'wordfreq')}")
+
 import torch
-from wordfreq import get_frequency_dict
 
 from annotator.dataset import read_pages
 from annotator.training.base import build_offline, load_base

@@ -21,11 +21,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "labelstudio")]
 
-from proxy import FAULTS, proxied  # noqa: E402 -- after the path
-from scenario import Cycle, new_title  # noqa: E402
-from server import running  # noqa: E402
+from proxy import FAULTS, proxied
+from scenario import Cycle, new_title
+from server import running
 
-from annotator.labelstudio.client import Server  # noqa: E402
+from annotator.labelstudio.client import Server
 
 PATIENCE = 1.5
 

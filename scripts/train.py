@@ -17,12 +17,18 @@ import time
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 
+from annotator.errors import AnnotatorError
+
+try:
+    import annotator.training  # noqa: F401 - says what is missing
+except AnnotatorError as missing:
+    sys.exit(f"error: {missing}")
+
 import numpy as np
 from safetensors.torch import load_file
 from transformers.utils import logging as transformers_logging
 
 from annotator.dataset import LabelledPage, leakage, outlet_families, read_pages, split_by_outlet
-from annotator.errors import AnnotatorError
 from annotator.registry import Calibration, promote
 from annotator.training.base import load_base
 from annotator.training.examples import Augmentation

@@ -142,9 +142,8 @@ class Server:
             raise ServerError("the access token has expired: make a new one in Label Studio (Account & Settings)")
         self._http = httpx.Client(timeout=timeout, follow_redirects=True)
         logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs every request at INFO
-        self._sdk: Any = LabelStudio(  # type: ignore[no-untyped-call]
-            base_url=self.url, api_key=token, httpx_client=self._http, timeout=timeout
-        )
+        make: Any = LabelStudio  # its constructor has no types
+        self._sdk = make(base_url=self.url, api_key=token, httpx_client=self._http, timeout=timeout)
 
     def __enter__(self) -> Self:
         return self

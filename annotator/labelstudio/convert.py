@@ -176,6 +176,8 @@ def _digest(value: Any) -> str:
 def prediction(scored: ScoredArticle) -> dict[str, Any]:
     """Return the prediction of a task: a region a segment, with its marks and choices, checked.
 
+    Segments that need review come first, so that they head the list of regions beside the text.
+
     The score of the prediction is the mean confidence of its segments: low scores come first in the review order.
 
     Raises:
@@ -187,19 +189,20 @@ def prediction(scored: ScoredArticle) -> dict[str, Any]:
         raise RecordError(f"{where}: has no model_version: score it again")
     check_spans(art.text, [seg.span for seg in scored.segments], where=where)
     shown = shown_text(art.text)
-    result: list[dict[str, Any]] = []
+    first: list[dict[str, Any]] = []
+    rest: list[dict[str, Any]] = []
     scores = []
     for index, seg in enumerate(scored.segments):
         span = trimmed(art.text, seg.span.start, seg.span.end)
         if span is None:
             continue
         try:
-            result += _segment_results(seg, span, shown, scored.model_version)
+            (first if seg.needs_review else rest).extend(_segment_results(seg, span, shown, scored.model_version))
         except RecordError as error:
             raise RecordError(f"{where}: segment {index} {error}") from error
         scores.append(seg.confidence)
     score = round(sum(scores) / len(scores), 4) if scores else 0.0
-    return {"model_version": scored.model_version, "score": score, "result": result}
+    return {"model_version": scored.model_version, "score": score, "result": first + rest}
 
 
 def _segment_results(seg: ScoredSegment, span: Span, shown: str, version: str) -> list[dict[str, Any]]:

@@ -122,6 +122,12 @@ def test_what_needs_review_has_its_own_mark_on_the_same_region():
     assert review < labels
 
 
+def test_what_needs_review_heads_the_list_of_regions():
+    page = scored("\n".join(f"Ligne {n}" for n in range(7)))
+    order = [item["value"]["text"] for item in prediction(page)["result"] if item["from_name"] == "label"]
+    assert order == [f"Ligne {n}" for n in (0, 3, 6, 1, 2, 4, 5)]
+
+
 def test_the_task_score_is_the_mean_confidence():
     assert prediction(scored())["score"] == 0.7
 
