@@ -86,7 +86,7 @@ def root(
     logging.basicConfig(level=logging.DEBUG if verbose else logging.WARNING, format="%(name)s: %(message)s")
     if not verbose:
         # Libraries warn about single pages; what matters of it stands in the record.
-        for name in ("trafilatura", "htmldate", "charset_normalizer"):
+        for name in ("htmldate", "charset_normalizer"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
 
 

@@ -226,8 +226,9 @@ class Server:
             body = json.loads(text)
             detail = body.get("detail") or body.get("validation_errors") or body if isinstance(body, dict) else body
         except ValueError:
-            detail = re.sub(r"<[^>]*>", " ", text)
-        words = " ".join(str(detail).split())[:300]
+            plain = re.sub(r"(?is)<(script|style)\b.*?</\1>", " ", text)
+            detail = re.sub(r"<[^>]*>", " ", plain)
+        words = " ".join(str(detail).split())[:200]
         if status == 401:
             message = f"{self.url}: the token is wrong or has expired, or legacy tokens are off: make a new one"
         elif status == 403:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 
 import pytest
 from server import find_binary, running
 
 from annotator.labelstudio.client import Server
+
+if os.environ.get("ANNOTATOR_REQUIRE") == "all" and find_spec("label_studio_sdk") is None:
+    raise pytest.UsageError("ANNOTATOR_REQUIRE=all, but label-studio-sdk is not installed")
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from collections import Counter
 from itertools import count
 from pathlib import Path
 
-import httpx
+import pytest
 from scored_pages import NASTY, PAGE, scored
 
 from annotator.labelstudio.client import Server, ServerError
@@ -18,6 +18,10 @@ from annotator.labelstudio.index import read_index
 from annotator.labelstudio.project import init, open_project
 from annotator.labelstudio.pull import pull
 from annotator.labelstudio.push import PushOptions, push
+
+MISSING = "label-studio-sdk is not installed (pip install 'annotator[labelstudio]')"
+pytest.importorskip("label_studio_sdk", reason=MISSING)
+httpx = pytest.importorskip("httpx", reason=MISSING)
 
 GUIDE = read_guide(guide_path())
 ARTICLES = 5
@@ -178,3 +182,9 @@ def second_person(server: Server, email="merle@example.org", password="motdepass
             fields = {"csrfmiddlewaretoken": guard, "email": email, "password": password}
             browser.post("/user/login/", data=fields, headers={"Referer": base + "/user/login/"})
         return browser.get("/api/current-user/token").json()["token"]
+
+
+def personal_token(server: Server):
+    """Make a personal access token for the server's first user."""
+    server.write("POST", "api/jwt/settings", {"api_tokens_enabled": True, "legacy_api_tokens_enabled": True})
+    return server.write("POST", "api/token/")["token"]

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-import httpx
 import pytest
-from scenario import GUIDE, annotate, new_title, pages, second_person, source, tasks_of
+from scenario import GUIDE, annotate, new_title, pages, personal_token, second_person, source, tasks_of
 from scored_pages import NASTY, PAGE, long_page, scored
 
 from annotator.dataset import read_pages
@@ -255,6 +254,25 @@ def test_doubles_without_work_go_and_those_with_work_are_reported(server, projec
     assert articles_of(server, project) == ["a0", "a1", "a2", "a2", "a3", "a4"]
 
 
+def test_a_draft_counts_as_work(server, project):
+    push(server, project, source(articles=2))
+    tasks = tasks_of(server, project["id"])
+    server.write("POST", f"api/projects/{project['id']}/import", [{"data": tasks[0]["data"]}])
+    twin = tasks_of(server, project["id"])[2]
+    draft = {"result": tasks[0]["predictions"][0]["result"], "lead_time": 2.0}
+    server.write("POST", f"api/tasks/{twin['id']}/drafts", draft)
+    assert push(server, project, source(articles=2)).doubles_removed == 1
+    assert sorted(t["id"] for t in tasks_of(server, project["id"])) == [tasks[1]["id"], twin["id"]]
+
+
+def test_names_of_versions_that_the_server_cuts_off_are_known_all_the_same(server, project):
+    for name in ("a" * 300, "b" * 300):
+        push(server, project, source(name, articles=2))
+    again = push(server, project, source("b" * 300, articles=2))
+    assert (again.left_alone, again.predicted) == (2, 0)
+    assert versions_of(server, project) == [("a" * 300, "b" * 300)] * 2
+
+
 def test_status_counts_and_writes_nothing(server, project, tmp_path):
     push(server, project, source(articles=3))
     tasks = tasks_of(server, project["id"])
@@ -270,9 +288,7 @@ def test_status_counts_and_writes_nothing(server, project, tmp_path):
 
 
 def test_a_personal_access_token_works_like_a_legacy_one(server, label_studio, title):
-    server.write("POST", "api/jwt/settings", {"api_tokens_enabled": True, "legacy_api_tokens_enabled": True})
-    made = httpx.post(f"{label_studio.url}/api/token/", headers={"Authorization": f"Token {label_studio.token}"}).json()
-    with Server(label_studio.url, made["token"]) as personal:
+    with Server(label_studio.url, personal_token(server)) as personal:
         assert personal.check_version() == "1.23.2"
         assert open_project(personal, title)["title"] == title
         assert push(personal, open_project(personal, title), source()).created == 5
