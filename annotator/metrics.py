@@ -169,7 +169,7 @@ def article_weights(articles: int, *, seed: int, resamples: int) -> FloatArray:
 def resample(weights: FloatArray, counts: ArrayLike) -> FloatArray:
     """Sum counts of articles [N, ...] under weights [R, N] into [R, ...]."""
     per_article = np.asarray(counts, dtype=np.float64)
-    sums: FloatArray = np.tensordot(weights, per_article, axes=1)
+    sums: FloatArray = np.asarray(np.tensordot(weights, per_article, axes=1), dtype=np.float64)
     return sums
 
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import onnx
 import torch
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.transformers.optimizer import optimize_model
@@ -174,7 +175,7 @@ def quantise_embedding(model: onnx.ModelProto) -> None:
         model.graph.node.insert(at + offset, new)
 
 
-def agreement(reference: Sequence[np.ndarray], other: Sequence[np.ndarray]) -> float:
+def agreement(reference: Sequence[NDArray[np.float32]], other: Sequence[NDArray[np.float32]]) -> float:
     """Return the share of segments whose best label is the same in two lists of pooled logits [segments, 4]."""
     same = sum(int((a.argmax(1) == b.argmax(1)).sum()) for a, b in zip(reference, other, strict=True))
     return same / max(1, sum(len(a) for a in reference))
