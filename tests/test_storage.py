@@ -162,11 +162,11 @@ def test_values_without_a_form_in_json_are_refused(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_warnings_of_the_pipeline_join_those_of_the_article(tmp_path):
+def test_warnings_come_back(tmp_path):
     path = tmp_path / "o.jsonl"
-    write_scored([scored(warnings=("long page",))], path)
+    write_scored([scored()], path)
     [back] = read_scored([path])
-    assert back.article.warnings == ("language: looks like 'en'", "long page")
+    assert back.article.warnings == ("language: looks like 'en'",)
 
 
 def test_many_files_in_order(tmp_path):
