@@ -1,0 +1,163 @@
+"""Bodies of requests to articles, scored articles to answers."""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import io
+import json
+import logging
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from annotator.errors import AnnotatorError, InputError, RecordError
+from annotator.labelstudio.config import TEXT
+from annotator.labelstudio.convert import article_of, prediction, shown_text
+from annotator.reader import ID_FIELDS, TEXT_FIELDS, StdinFormat, read_articles
+from annotator.records import Article, ScoredArticle
+from annotator.serve.limits import Limits, RefusedError
+from annotator.serve.model import OutOfTimeError
+
+_log = logging.getLogger(__name__)
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+Score = Callable[[Article], ScoredArticle]
+
+
+def parse_json(body: bytes) -> Any:
+    """Return what a body holds.
+
+    Raises:
+        RefusedError: it is not JSON.
+    """
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):  # their text may quote the body
+        raise RefusedError(422, "the body is not JSON (UTF-8)") from None
+
+
+def tasks_of(body: Any, limits: Limits) -> list[Any]:
+    """Return the tasks of a request to predict.
+
+    Raises:
+        RefusedError: there is no list of tasks, or it is too long.
+    """
+    tasks = body.get("tasks") if isinstance(body, Mapping) else None
+    if not isinstance(tasks, list):
+        raise RefusedError(422, "the body has no list 'tasks'")
+    _check_count(len(tasks), limits)
+    return tasks
+
+
+def predict(tasks: list[Any], label_config: Any, version: str, score: Score, limits: Limits) -> list[dict[str, Any]]:
+    """Return one prediction a task, in order; a task that cannot be scored gets one without regions, score 0.
+
+    Raises:
+        OutOfTimeError: the time of the request is over.
+    """
+    controls = _controls(label_config)
+    results = []
+    for task in tasks:
+        try:
+            found = prediction(score(_article_of_task(task, limits)))
+        except OutOfTimeError:
+            raise
+        except Exception as error:  # noqa: BLE001 -- one result a task, whatever it holds; its text may quote the task
+            number = task.get("id") if isinstance(task, Mapping) else None
+            name = number if isinstance(number, int) else "?"
+            reason = str(error) if isinstance(error, _NoTextError) else type(error).__name__
+            _log.info("task %s is not predicted: %s", name, reason)
+            found = {"model_version": version, "score": 0.0, "result": []}
+        if controls is not None:
+            found["result"] = [item for item in found["result"] if item["from_name"] in controls]
+        results.append(found)
+    return results
+
+
+class _NoTextError(RecordError):
+    """A task without a text that could be scored; its message quotes nothing."""
+
+
+def _article_of_task(task: Any, limits: Limits) -> Article:
+    data = task.get("data") if isinstance(task, Mapping) else None
+    if not isinstance(data, Mapping):
+        raise _NoTextError("it has no data")
+    shown = data.get(TEXT)
+    if not isinstance(shown, str) or not shown.strip():
+        raise _NoTextError("its data have no text")
+    if len(shown) > limits.characters:
+        raise _NoTextError(f"its text is longer than {limits.characters} characters")
+    try:
+        return article_of(data)
+    except RecordError:
+        # Not pushed by annotator, or edited since: the offsets are of what is shown, so that is what is scored.
+        title = data.get("title")
+        title = shown_text(title) or None if isinstance(title, str) else None
+        return Article(article_id="task", text=shown_text(shown), title=title)
+
+
+def _controls(label_config: Any) -> set[str] | None:
+    """Return the names in a labelling config: a region of a control that is not there would void the prediction."""
+    if not isinstance(label_config, str) or not label_config.strip():
+        return None
+    return {html.unescape(name) for _, name in re.findall(r"""\bname\s*=\s*(["'])(.*?)\1""", label_config, re.DOTALL)}
+
+
+def _check_count(count: int, limits: Limits) -> None:
+    if count > limits.articles:
+        raise RefusedError(413, f"{count} articles: {limits.articles} at most at once")
+
+
+def articles_of(body: bytes, content_type: str, limits: Limits) -> tuple[list[Article], bool]:
+    """Return the articles of a request to score, and whether the body was a list of them.
+
+    Raises:
+        RefusedError: it cannot be read, or is too long.
+    """
+    kind = content_type.partition(";")[0].strip().lower()
+    many = False
+    if kind in {"text/html", "application/xhtml+xml"}:
+        fmt: StdinFormat = "html"
+    elif kind == "text/plain":
+        fmt = "text"
+    elif kind in {"application/json", ""}:
+        fmt = "jsonl"
+        value = parse_json(body)
+        many = isinstance(value, list)
+        items = value if many else [value]
+        _check_count(len(items), limits)
+        body = b"".join(json.dumps(item).encode() + b"\n" for item in _named(items))
+    else:
+        raise RefusedError(422, "Content-Type must be application/json, text/html or text/plain")
+    try:
+        articles = list(read_articles(["-"], stdin=io.BytesIO(body), stdin_format=fmt)) if body else []
+    except InputError as error:
+        raise RefusedError(422, str(error).replace("stdin:", "article ")) from error
+    except AnnotatorError as error:
+        raise RefusedError(422, str(error)) from error
+    if fmt != "jsonl":
+        articles = [replace(article, article_id="text-" + article.text_sha256[:16]) for article in articles]
+    for number, article in enumerate(articles, start=1):
+        if _SURROGATE.search(f"{article.text}{article.title}"):
+            raise RefusedError(422, f"article {number}: lone surrogates (\\ud800 to \\udfff) stand for no character")
+        if len(article.text) > limits.characters:
+            raise RefusedError(413, f"article {number}: {len(article.text)} characters, {limits.characters} at most")
+    return articles, many
+
+
+def _named(items: list[Any]) -> list[Any]:
+    """Give articles without an id one made of their text."""
+    named: list[Any] = []
+    seen: dict[str, int] = {}
+    for item in items:
+        text = next((item[n] for n in TEXT_FIELDS if item.get(n) is not None), None) if isinstance(item, dict) else None
+        if not isinstance(text, str) or any(item.get(name) not in (None, "") for name in ID_FIELDS):
+            named.append(item)
+            continue
+        stem = "text-" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        seen[stem] = seen.get(stem, 0) + 1
+        named.append(item | {"article_id": stem if seen[stem] == 1 else f"{stem}-{seen[stem]}"})
+    return named
