@@ -9,6 +9,7 @@ exactly one window (each chunk of it, when it is longer than a window) and *cont
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -25,6 +26,7 @@ SPECIAL_TOKENS: tuple[str, ...] = ("<line>", "<para>", "<title>", "<open>", *(f"
 
 # A quotation that has not closed after this many characters has lost its mark.
 _OPEN_LIMIT = 1500
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _OPENING, _CLOSING = "«“„‹", "»”›"
 
 
@@ -134,7 +136,9 @@ def encode(
     A segment of which the tokenizer keeps nothing (zero-width characters) becomes one ``<unk>``.
     """
     special = special_ids(tokenizer)
-    encodings = tokenizer.encode_batch([span.of(text) for span in spans], add_special_tokens=False)
+    # Lone surrogates have no UTF-8, which the tokenizer works in; the stand-in keeps every offset.
+    readable = _SURROGATE.sub("\ufffd", text)
+    encodings = tokenizer.encode_batch([span.of(readable) for span in spans], add_special_tokens=False)
     ids: list[NDArray[np.int32]] = []
     offsets: list[NDArray[np.int32]] = []
     for span, encoding in zip(spans, encodings, strict=True):
@@ -152,7 +156,10 @@ def encode(
     )
     head: list[int] = []
     if config.title_tokens and title:
-        head = [special["<title>"], *tokenizer.encode(title, add_special_tokens=False).ids[: config.title_tokens]]
+        head = [
+            special["<title>"],
+            *tokenizer.encode(_SURROGATE.sub("\ufffd", title), add_special_tokens=False).ids[: config.title_tokens],
+        ]
     size = max(1, len(text))
     positions = tuple(
         special[f"<pos{min(_POSITIONS - 1, _POSITIONS * span.start // size)}>"] if config.position_marks else -1

@@ -38,7 +38,7 @@ def test_order_company_and_threads_change_nothing(pages, alone, threads):
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.text(max_size=300))
+@given(st.text(st.characters(), max_size=300))
 def test_any_text_is_scored_whole_and_the_same_twice(model, text):
     article = Article(article_id="x", text=text)
     scored = model.score(article)
