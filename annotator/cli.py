@@ -229,7 +229,11 @@ def evaluate(
     header, *rows = result.table()
     _print_rows(header, rows)
     if as_json is not None:
-        as_json.write_text(json.dumps(result.to_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        text = json.dumps(result.to_dict(), indent=2, ensure_ascii=False) + "\n"
+        try:
+            as_json.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise AnnotatorError(f"{as_json}: cannot be written ({error.strerror})") from error
         _say(f"written to {as_json}")
 
 

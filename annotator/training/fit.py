@@ -14,14 +14,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
 from annotator.dataset import LabelledPage
-from annotator.records import LABELS
 from annotator.segmentation import breaks
 from annotator.training.base import Base
 from annotator.training.examples import Augmentation, build_packs, collate, count_labels
@@ -236,10 +234,3 @@ def predict(
             kind.append(c[0].cpu().numpy())
         out.append((encoded, pool(encoded, windows, label, tag, kind)))
     return out
-
-
-def label_indices(logits: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Return the index in records.LABELS of each row's best label."""
-    assert logits.shape[1] == len(LABELS)
-    best: NDArray[np.int64] = logits.argmax(axis=1)
-    return best
