@@ -44,6 +44,7 @@ class TrainConfig:
     class_weight_power: float = 0.0
     average_last: float = 0.2
     seed: int = 1
+    init_seed: int = 1  # of the new heads: weights of runs that share it can be averaged
     windows: WindowConfig = field(default_factory=WindowConfig)
     augmentation: Augmentation | None = field(default_factory=Augmentation)
     loss: LossWeights = field(default_factory=LossWeights)
@@ -153,7 +154,7 @@ def fit(
     A run that was cut goes on from its last checkpoint in ``folder`` when ``resume`` is set. ``warm_start`` is the
     ``model.safetensors`` of an earlier run.
     """
-    torch.manual_seed(config.seed)
+    torch.manual_seed(config.init_seed)
     device = pick_device(hardware.device)
     bf16 = has_bf16(device) if hardware.bf16 is None else hardware.bf16
     model = SegmentTagger(base.encoder, config.loss, class_weights(pages, config.class_weight_power))
