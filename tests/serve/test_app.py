@@ -439,6 +439,22 @@ def test_many_hints_make_one_run_and_errors_do_not_end_it(caplog):
     assert "pull failed: no answer" in caplog.text
 
 
+def test_a_run_that_failed_is_soon_tried_again(monkeypatch):
+    monkeypatch.setattr("annotator.serve.hints._RETRY", 0.05)
+    results = []
+
+    def action():
+        if len(results) < 2:
+            raise AnnotatorError("no answer")
+
+    hints = Hints(action, pause=60, every=600, done=results.append)
+    hints.start()
+    assert wait_for(lambda: len(results) == 3)
+    time.sleep(0.2)
+    hints.close()
+    assert results == [False, False, True]
+
+
 def test_without_hints_it_runs_by_the_clock():
     runs = []
     hints = Hints(lambda: runs.append(1), pause=60, every=0.05)
