@@ -58,6 +58,8 @@ class Status:
         if self.push is not None:
             done = f"{self.push.created} new tasks, {self.push.predicted} new predictions"
             rows.append(("a push would make", f"{done}, {len(self.push.changed)} articles have changed text"))
+            if self.push.switched:
+                rows.append(("a push would put in use", str(self.push.model_version)))
         if self.pull is not None:
             rows.append(("a pull would read", f"{self.pull['tasks']} tasks ({self.pull['mode']})"))
         return rows

@@ -89,6 +89,22 @@ def test_a_dry_run_writes_nothing(server, project):
     assert tasks_of(server, project["id"]) == []
 
 
+def test_a_dry_run_says_what_the_run_then_does(server, project, title):
+    push(server, project, source())
+    tasks = tasks_of(server, project["id"])
+    server.write("POST", f"api/projects/{project['id']}/import", [{"data": tasks[0]["data"]}])
+    shown = status(server, open_project(server, title), source=source("v2")).push
+    for version, articles in (("v2", 5), ("v3", 2), ("v3", 5)):
+        before = (tasks_of(server, project["id"]), open_project(server, title)["model_version"])
+        foreseen = push(server, project, source(version, articles), PushOptions(keep=1, dry_run=True))
+        assert (tasks_of(server, project["id"]), open_project(server, title)["model_version"]) == before
+        assert foreseen == push(server, project, source(version, articles), PushOptions(keep=1))
+        if version == "v2":
+            assert (shown.predicted, shown.switched, shown.doubles_removed) == (5, True, 1)
+            assert (foreseen.switched, foreseen.pruned, foreseen.doubles_removed) == (True, ["v1"], 1)
+    assert (foreseen.predicted, foreseen.switched, foreseen.pruned) == (3, True, ["v2"])
+
+
 def test_only_what_is_new_is_added(server, project):
     push(server, project, source(articles=3))
     report = push(server, project, source(articles=5))
