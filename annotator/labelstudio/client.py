@@ -257,7 +257,7 @@ class Server:
     def _refused(self, method: str, path: str, status: int, text: str, *, maybe_done: bool) -> ServerError:
         try:
             body = json.loads(text)
-            detail = body.get("detail") or body.get("validation_errors") or body if isinstance(body, dict) else body
+            detail = body.get("validation_errors") or body.get("detail") or body if isinstance(body, dict) else body
         except ValueError:
             if status == 404:
                 return ServerError(

@@ -72,9 +72,12 @@ def init(server: Server, title: str, guide: str, *, update: bool = False) -> Ini
 
     Raises:
         LabelInUseError: the new config drops or renames a label in use; one line a label.
-        InputError: the guide or the config on the server cannot be read, or several projects have the title.
+        InputError: the guide or the config on the server cannot be read, the title is empty, or several projects
+            have it.
         ServerError: the server failed.
     """
+    if not title.strip():
+        raise InputError("the title of the project is empty: name it with --project")
     wanted = project_settings(guide)
     project = find_project(server, title)
     created = project is None

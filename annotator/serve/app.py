@@ -27,7 +27,7 @@ from annotator.serve.page import POLICY, docs_page
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
-_PULL_ACTIONS = ("ANNOTATION", "TASK")  # beginnings of the names of events that a pull may see
+_PULL_ACTIONS = ("ANNOTATION", "TASKS_DELETED")  # beginnings of the names of events that change what a pull gives
 
 
 def _body(*kinds: str, example: Any) -> dict[str, Any]:

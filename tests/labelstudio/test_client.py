@@ -104,6 +104,7 @@ def test_a_missing_token_file_is_named(tmp_path):
     [
         (401, {"detail": f"Invalid token {SECRET}."}, "the token is wrong or has expired"),
         (403, {"detail": "No."}, "may not do GET"),
+        (400, {"detail": "Validation error", "validation_errors": {"title": ["Too long."]}}, "title.*Too long"),
         (
             500,
             f"<html><script>if (1) {{}}</script>{SECRET} <b>boom</b></html>",

@@ -12,7 +12,7 @@ from scored_pages import NASTY, PAGE, long_page, scored
 
 from annotator.dataset import read_pages
 from annotator.errors import InputError
-from annotator.labelstudio.client import Server
+from annotator.labelstudio.client import Server, ServerError
 from annotator.labelstudio.index import read_index
 from annotator.labelstudio.project import LabelInUseError, init, open_project
 from annotator.labelstudio.pull import pull, quarantine_path, state_path
@@ -347,6 +347,13 @@ def test_a_personal_access_token_works_like_a_legacy_one(server, label_studio, t
         assert personal.check_version() == "1.23.2"
         assert open_project(personal, title)["title"] == title
         assert push(personal, open_project(personal, title), source()).created == 5
+
+
+def test_a_title_that_cannot_be_is_named(server):
+    with pytest.raises(InputError, match="title of the project is empty"):
+        init(server, " ", GUIDE)
+    with pytest.raises(ServerError, match=r"status 400: .*title.* 50 characters"):
+        init(server, "x" * 51, GUIDE)
 
 
 def test_a_missing_project_is_named(server):

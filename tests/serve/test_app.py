@@ -470,7 +470,7 @@ def test_only_events_that_a_pull_may_see_plan_one(model):
         for body in (
             {"action": "ANNOTATION_UPDATED"},
             {"action": "TASKS_DELETED"},
-            {"action": "START_TRAINING"},
+            {"action": "TASKS_CREATED"},
             [],
             {},
         )
