@@ -155,7 +155,8 @@ def main() -> int:
         own, press = (without_gate_outlets(read_pages(*paths), gate) for paths in (args.own, args.press))
         folds = split_by_outlet(press, folds=5, seed=7)
         held = [] if args.fold is None else folds[args.fold]
-        kept = [page for fold in folds if fold is not held for page in fold] if held else press
+        aside = {page.article.article_id for page in held}
+        kept = [page for page in press if page.article.article_id not in aside]
         pages = {"own": own, "press": kept, "both": own + kept}
         print("| variant | macro-F1 [95 %] | reported | quote | framing | boilerplate |\n|---|---|---|---|---|---|")
         for name in args.variants:
