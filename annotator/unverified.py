@@ -55,7 +55,7 @@ _ACCUSER = re.compile(
 # Nobody is accused so far: "quiconque est accusé de", "de peur d'être accusé de".
 _NOBODY = compiled(
     r"\b(?:quiconque|tout\w*)\s(?:[\w'-]+\s){0,3}\Z",
-    r"\b(?:peur|crainte|risqu\w+|peine|éviter|sans|peu[tx]|peuvent|pourr\w+|devr\w+)\s(?:de\s|d')?être\s\Z",
+    r"\b(?:peur|crain\w+|risqu\w+|peine|éviter|sans|peu[tx]|peuvent|pourr\w+|devr\w+)\s(?:de\s|d')?être\s\Z",
 )
 _NORM = re.compile(r"\s+(?:s'|se\s)?(?!être\b|avoir\b)[\w-]+(?:er|ir|re|oir)\b", re.IGNORECASE)
 
