@@ -65,7 +65,7 @@ class Counts:
 
     @property
     def size(self) -> float:
-        """The number of equal segments that would say as much (Kish 1965, section 8.2), 0 where there is none."""
+        """The number of equal segments that would say as much (Kish 1965), 0 where there is none."""
         square = sum(self.squares[:-1])
         return sum(self.weights[:-1]) ** 2 / square if square else 0.0
 

@@ -170,7 +170,7 @@ def _spread(rows: FloatArray) -> Spread:
     """Fit a spread to rows of guess, truth, segments, articles.
 
     The three parts maximise the normal likelihood of the errors; z is then the finite-sample 95 % quantile of the
-    errors over their standard errors, as in split conformal prediction (Lei et al. 2018, section 5.2).
+    errors over their standard errors, as in split conformal prediction (Lei et al. 2018).
     """
     guess, truth, n, articles = rows.T
     padded = (n * guess + 2) / (n + 4)
