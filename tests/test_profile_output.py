@@ -17,12 +17,14 @@ import pytest
 from profile_pages import scored
 
 import annotator
-from annotator.dataset import read_pages
+from annotator.alignment import as_scored
+from annotator.dataset import read_pages, write_pages
 from annotator.errors import InputError
-from annotator.profile import SIGNALS, Profile, errors_in, profile_article, profile_files, write_profiles
+from annotator.evaluation import evaluate
+from annotator.profile import SIGNALS, ErrorModel, Profile, errors_in, profile_article, profile_files, write_profiles
 from annotator.profile.error import read_error
 from annotator.profile.output import CSV_COLUMNS
-from annotator.registry import current_version
+from annotator.registry import current_version, read_metrics
 from annotator.storage import write_scored
 
 PROGRAM = Path(sys.executable).with_name("annotator")
@@ -171,6 +173,58 @@ def test_a_damaged_error_is_named(models, tmp_path):
         read_error(folder)
     (folder / "metrics.json").unlink()
     assert read_error(folder) is None
+
+
+@pytest.fixture(scope="module")
+def labelled(repository):
+    return read_pages(repository / "labels" / "gate.jsonl")
+
+
+def test_evaluation_measures_the_error(labelled):
+    truth = {page.article.article_id: as_scored(page) for page in labelled}
+    result = evaluate(labelled, lambda article, _: truth[article.article_id], resamples=10)
+    error = ErrorModel.from_dict(json.loads(json.dumps(result.to_dict()))["error"])
+    assert error == result.error
+    assert (error.pages, error.data) == (30, result.data)
+    assert {"labels", "characters", "sourced", "source_types", "direct"} <= set(error.shares)
+    for share in error.shares.values():
+        for index, row in enumerate(share.counts):
+            assert sum(row) == row[index]  # a scorer that is always right
+    assert error.distinct.factor == 1.0
+
+
+def test_the_error_alone_is_put_into_a_models_metrics(repository, models, tmp_path):
+    folder = tmp_path / "models" / current_version(models)
+    folder.mkdir(parents=True)
+    for name in ("manifest.json", "metrics.json"):
+        (folder / name).write_bytes((models / folder.name / name).read_bytes())
+    (folder.parent / "CURRENT").write_text(folder.name + "\n", encoding="utf-8")
+    before = read_metrics(folder)
+    error = {**before["error"], "pages": 3}
+    (tmp_path / "gates.json").write_text(json.dumps({"error": error}), encoding="utf-8")
+    subprocess.run(
+        [sys.executable, str(repository / "scripts" / "write_card.py"), "--error", str(tmp_path / "gates.json"),
+         "--models", str(folder.parent)],
+        check=True, capture_output=True, env={**os.environ, "PYTHONPATH": str(repository)},
+    )  # fmt: skip
+    assert read_metrics(folder) == {**before, "error": error}
+    assert not (folder / "README.md").exists()
+
+
+def test_the_script_finds_no_error_in_what_people_did(repository, labelled, tmp_path):
+    pages = labelled[:14]
+    write_pages(pages, tmp_path / "pages.jsonl")
+    write_scored(map(as_scored, pages), tmp_path / "scored.jsonl")
+    done = subprocess.run(
+        [sys.executable, str(repository / "scripts" / "measure_profile.py"), str(tmp_path / "pages.jsonl"),
+         "--scored", str(tmp_path / "scored.jsonl")],
+        check=True, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(repository)},
+    )  # fmt: skip
+    rows = [line.strip("| ").split(" | ") for line in done.stdout.splitlines() if line.startswith("| article")]
+    assert {row[1] for row in rows} >= {"labels.editorial_framing", "sourced", "direct"}
+    for row in rows:
+        assert float(row[8]) == 0.0, row  # mean error, tuned
+        assert row[11] == "100%", row
 
 
 def test_the_docs_name_every_key_and_signal(repository):
