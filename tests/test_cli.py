@@ -232,7 +232,8 @@ def test_evaluate_prints_figures_and_writes_json(repository, tmp_path):
 
 
 def test_every_command_explains_itself():
-    for args in ((), ("score",), ("show",), ("evaluate",), ("models",), ("labels",), ("models", "promote")):
+    names = ("score", "show", "evaluate", "profile", "models", "labels")
+    for args in ((), *((name,) for name in names), ("models", "promote")):
         done = run(*args, "--help")
         assert done.returncode == 0
         assert b"Usage" in done.stdout
