@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from typing import Any
-from urllib.parse import urlsplit
 
 from annotator.records import LABELS, ScoredArticle, ScoredSegment, Span
 
@@ -27,15 +26,6 @@ def json_text(value: Any) -> str:
 def clean(text: str) -> str:
     """Return ``text`` as a file in UTF-8 and XML can hold it: surrogates and control characters replaced one by one."""
     return re.sub(r"[\ud800-\udfff\ufffe\uffff]", "\ufffd", re.sub(r"[\x00-\x1f\x7f-\x9f]", " ", text))
-
-
-def safe_url(url: str | None) -> str | None:
-    """Return the address when following it opens a page (http, https) and runs nothing; else None."""
-    try:
-        parts = urlsplit(url or "")
-    except ValueError:
-        return None
-    return url if parts.scheme in {"http", "https"} and parts.netloc else None
 
 
 def article_data(scored: ScoredArticle) -> dict[str, Any]:
