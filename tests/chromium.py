@@ -50,3 +50,13 @@ def requests(driver):
         if message["method"] == "Network.requestWillBeSent":
             found.append(message["params"]["request"]["url"])
     return [url for url in found if not url.startswith(("data:", "about:"))]
+
+
+def main_thread_seconds(driver):
+    """Return the processor time that the main thread of the page's process has taken so far.
+
+    Only differences within one process mean something; a page from disk shares its process with about:blank.
+    """
+    driver.execute_cdp_cmd("Performance.enable", {"timeDomain": "threadTicks"})
+    metrics = driver.execute_cdp_cmd("Performance.getMetrics", {})["metrics"]
+    return next(metric["value"] for metric in metrics if metric["name"] == "TaskDuration")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from annotator.errors import RecordError
-from annotator.profile import Profile
+from annotator.profile import ErrorModel, Profile, article_facts, profile_article, profile_outlets
 from annotator.records import ScoredArticle
 from annotator.report import cards
 from annotator.report.data import article_data, summary
@@ -20,27 +21,34 @@ _SCRIPTS = ("reader.js", "list.js", "report.js")
 
 
 def build_report(
-    articles: Iterable[ScoredArticle], outlets: Sequence[Profile], *, lang: Lang = "fr", title: str | None = None
+    articles: Iterable[ScoredArticle],
+    errors: Callable[[str], ErrorModel | None],
+    *,
+    lang: Lang = "fr",
+    title: str | None = None,
 ) -> str:
     """Return the report as HTML: the same articles give the same page.
 
     Args:
-        articles: scored articles with their profiles; each id once.
-        outlets: the profiles of their outlets, in any order.
+        articles: scored articles, each id once. Their profiles are made anew, so that those of articles and outlets
+            rest on the same knowledge of the model's error.
+        errors: the known error of a model version, None where it is not known.
         lang: language of everything but the articles.
         title: heading of the page.
 
     Raises:
-        RecordError: an article stands there twice, or has no profile.
+        RecordError: an article stands there twice.
     """
     said = words(lang)
-    ordered = sorted(_each_once(articles), key=lambda scored: _alphabetical(scored.article.outlet))
+    profiled = (_profiled(scored, errors) for scored in _each_once(articles))
+    ordered = sorted(profiled, key=lambda scored: _alphabetical(scored.article.outlet))
+    outlets = list(profile_outlets(map(article_facts, ordered), errors))
     index = [summary(scored) for scored in ordered]
     named = _named(sorted(outlets, key=lambda profile: (_alphabetical(profile.outlet), profile.model_version)), said)
     by_outlet = _profiles_by_outlet(ordered)
     spread = [(name, by_outlet.get((profile.outlet, profile.model_version), [])) for name, profile in named]
     versions = sorted({scored.model_version for scored in ordered})
-    corrected = all(profile.corrected for profile in outlets)
+    corrected = all(profile.error is not None for profile in outlets)
     return fill(
         "report.html",
         lang,
@@ -54,6 +62,7 @@ def build_report(
         by_article_how=said["by_article_how"].format(few=FEW_IN_ARTICLE),
         corrected=said["corrected" if corrected else "not_corrected"],
         groups=cards.groups(named, lang) if ordered else [],
+        all_figures=cards.all_figures(named, lang),
         distributions=cards.distributions(spread, lang) if ordered else [],
         sources=cards.sources(named, lang),
         index=inert(index),
@@ -61,22 +70,24 @@ def build_report(
     )
 
 
-def _each_once(articles: Iterable[ScoredArticle]) -> list[ScoredArticle]:
+def _each_once(articles: Iterable[ScoredArticle]) -> Iterator[ScoredArticle]:
     seen: set[str] = set()
-    found = []
     for scored in articles:
         name = scored.article.article_id
         if name in seen:
             raise RecordError(f"article {name!r} is there twice: name each scored file once, and each article in one")
         seen.add(name)
-        found.append(scored)
-    return found
+        yield scored
+
+
+def _profiled(scored: ScoredArticle, errors: Callable[[str], ErrorModel | None]) -> ScoredArticle:
+    return replace(scored, profile=profile_article(scored, errors(scored.model_version)).to_dict())
 
 
 def _alphabetical(name: str | None) -> tuple[bool, str, str]:
-    """Sort as people read: without case and accents; what has no name stands last."""
-    bare = "".join(c for c in unicodedata.normalize("NFD", name or "") if not unicodedata.combining(c))
-    return name is None, bare.casefold(), name or ""
+    """Sort by letters alone, without case, accents and apostrophes; what has no name stands last."""
+    bare = (c for c in unicodedata.normalize("NFD", name or "").casefold() if c.isalnum())
+    return name is None, "".join(bare), name or ""
 
 
 def _named(outlets: Sequence[Profile], said: dict[str, str]) -> list[tuple[str, Profile]]:
@@ -94,11 +105,7 @@ def _named(outlets: Sequence[Profile], said: dict[str, str]) -> list[tuple[str, 
 def _profiles_by_outlet(articles: Sequence[ScoredArticle]) -> dict[tuple[str | None, str], list[Profile]]:
     found: dict[tuple[str | None, str], list[Profile]] = defaultdict(list)
     for scored in articles:
-        name = scored.article.article_id
-        if scored.profile is None:
-            raise RecordError(f"article {name!r} has no profile: score it again with this version")
-        profile = Profile.from_dict(scored.profile, where=f"article {name!r}")
-        found[scored.article.outlet, scored.model_version].append(profile)
+        found[scored.article.outlet, scored.model_version].append(Profile.from_dict(scored.profile or {}))
     return found
 
 

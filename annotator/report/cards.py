@@ -1,4 +1,4 @@
-"""What the report shows of outlets: cards, each a plot with its figures in a table, and the most quoted sources."""
+"""What the report shows of outlets: cards, each a table with a plot in its rows, and the most quoted sources."""
 
 from __future__ import annotations
 
@@ -10,36 +10,42 @@ from typing import Any
 
 from markupsafe import Markup
 
-from annotator.marks import KIND_NAMES, LABEL_MARKS
-from annotator.profile import Figure, Profile
+from annotator.marks import KIND_NAMES, LABEL_MARKS, SOURCE_COLOUR
+from annotator.profile import SIGNALS, Figure, Profile
 from annotator.profile.values import VOICES
-from annotator.records import SOURCE_TYPES, Label
-from annotator.report.figures import Estimate, PlotRow, Spread, Style, nice_top, plot_intervals, plot_spread
+from annotator.records import SOURCE_TYPES
+from annotator.report.figures import Estimate, Spread, Style, interval_strips, nice_top, spread_strips
 from annotator.report.numbers import amount, interval, percent, whole
 from annotator.report.page import FEW, FEW_IN_ARTICLE, NUMBERS
 from annotator.report.words import LANGS, Lang, signal_about, signal_names, words
 
-_NEUTRAL = "#5b6770"
+_NEUTRAL = SOURCE_COLOUR
 _BAR = 40  # pixels of the longest bar in a table of sources
+
+Named = Sequence[tuple[str, Profile]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A row of a card's table; ``few``: it rests on little."""
+    """An outlet in a card: its plot, and cells for each series; ``few``: that series rests on little."""
 
     name: str
-    cells: tuple[str, ...]
-    few: bool
+    strip: Markup
+    cells: tuple[tuple[str, ...], ...]
+    few: tuple[bool, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """A plot and its figures; ``name`` and ``about`` say what is shown, ``series`` what its two marks stand for."""
+    """A signal: what it is called and a share of, its axis, its columns, its outlets; no rows: nothing is known.
+
+    ``series`` says what the two marks of a row stand for, where there are two.
+    """
 
     name: str
     about: str
     series: tuple[str, ...]
-    svg: Markup
+    ticks: tuple[str, ...]
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
 
@@ -52,134 +58,146 @@ class Group:
     cards: tuple[Card, ...]
 
 
-def groups(outlets: Sequence[tuple[str, Profile]], lang: Lang) -> list[Group]:
+def groups(outlets: Named, lang: Lang) -> list[Group]:
     """Return the cards of every signal, for outlets in the order given, each with its name."""
-    said = words(lang)
+    said, names, about = words(lang), signal_names(lang), signal_about(lang)
     card = partial(_signal_card, outlets, lang=lang)
-    both = (said["by_segment"], said["by_character"])
-    parts = (said["in_body"], said["in_headline"])
-    colours = {voice: LABEL_MARKS[voice].colour for voice in VOICES}
+
+    def single(signal: str, top: float | None = None) -> Card:
+        return card((signal,), name=names[signal], about=about[signal], top=top)
+
+    def double(voice: str, first: str, second: str, series: tuple[str, ...], what: str) -> Card:
+        pair = (f"{first}.{voice}", f"{second}.{voice}")
+        return card(pair, name=names[f"labels.{voice}"], about=what, series=series, voice=voice, top=1.0)
+
+    parts = f"{about['body.reported_claim']} · {about['headline.reported_claim']}"
+    by_length, by_place = (said["by_segment"], said["by_character"]), (said["in_body"], said["in_headline"])
     sources = ("sourced", "direct", "unverified", "anonymous_explained", "top_source", "distinct_sources")
     return [
         Group(
             name=said["group_voices"],
-            cards=tuple(
-                card((f"labels.{v}", f"characters.{v}"), colour=colours[v], series=both, top=1.0) for v in VOICES
-            ),
+            cards=tuple(double(v, "labels", "characters", by_length, about[f"labels.{v}"]) for v in VOICES),
         ),
-        Group(
-            name=said["group_headline"],
-            cards=tuple(
-                card(
-                    (f"body.{v}", f"headline.{v}"),
-                    colour=colours[v],
-                    series=parts,
-                    top=1.0,
-                    name=signal_names(lang)[f"labels.{v}"],
-                    about=signal_about(lang)[f"body.{v}"] + " · " + signal_about(lang)[f"headline.{v}"],
-                )
-                for v in VOICES
-            ),
-        ),
-        Group(name=said["group_sources"], cards=tuple(card((name,)) for name in sources)),
-        Group(name=said["group_kinds"], cards=tuple(card((f"source_types.{k}",), top=1.0) for k in SOURCE_TYPES)),
+        Group(name=said["group_headline"], cards=tuple(double(v, "body", "headline", by_place, parts) for v in VOICES)),
+        Group(name=said["group_sources"], cards=tuple(single(signal) for signal in sources)),
+        Group(name=said["group_kinds"], cards=tuple(single(f"source_types.{k}", 1.0) for k in SOURCE_TYPES)),
     ]
 
 
 def _signal_card(
-    outlets: Sequence[tuple[str, Profile]],
+    outlets: Named,
     signals: tuple[str, ...],
     *,
     lang: Lang,
-    colour: str = _NEUTRAL,
+    name: str,
+    about: str,
+    top: float | None,
     series: tuple[str, ...] = (),
-    name: str | None = None,
-    about: str | None = None,
-    top: float | None = None,
+    voice: str | None = None,
 ) -> Card:
     said, share = words(lang), signals[0] not in NUMBERS
-    name = name or signal_names(lang)[signals[0]]
-    about = about or signal_about(lang)[signals[0]]
     shown = [(outlet, [profile.figures[signal] for signal in signals]) for outlet, profile in outlets]
+    found = [figure for _, figures in shown for figure in figures if figure.value is not None and figure.n]
+    if any(profile.error is not None for _, profile in outlets) and any(not figure.corrected for figure in found):
+        about = f"{about}. {said['signal_not_corrected']}"
     if top is None:
-        top = nice_top([fig.high or fig.value or 0 for _, figs in shown for fig in figs], share=share)
-    style = Style(
-        title=said["plot_label"].format(name=name),
-        colour=colour,
-        tick=partial(amount, lang=lang, share=share),
-        key=signals[0].replace(".", "-").replace("_", "-"),
-        top=top,
-        series=series,
-    )
-    plotted = [PlotRow(name=o, estimates=tuple(_estimate(f, lang, share=share) for f in figs)) for o, figs in shown]
-    heads = (said["value"], said["interval"], "n", said["observed"])
-    columns = tuple(f"{part} : {head}" if part else head for part in series or ("",) for head in heads)
+        top = nice_top([max(figure.high or 0, figure.value or 0) for figure in found], share=share)
+    style = Style(key=_key(signals[0]), colour=_NEUTRAL if voice is None else _colour(voice), top=top)
+    strips = interval_strips([[_estimate(figure) for figure in figures] for _, figures in shown], style)
     rows = tuple(
         Row(
             name=outlet,
-            cells=tuple(cell for figure in figs for cell in _cells(figure, lang, share=share)),
-            few=all(figure.n < FEW for figure in figs),
+            strip=_svg(strip),
+            cells=tuple(_cells(figure, lang, share=share) for figure in figures),
+            few=tuple(figure.n < FEW for figure in figures),
         )
-        for outlet, figs in shown
+        for (outlet, figures), strip in zip(shown, strips, strict=True)
     )
-    svg = _svg(plot_intervals(plotted, style))
-    return Card(name=name, about=about, series=series, svg=svg, columns=columns, rows=rows)
+    return Card(
+        name=name,
+        about=about,
+        series=series,
+        ticks=tuple(amount(part * top, lang, share=share) for part in (0, 0.5, 1)),
+        columns=(said["value"], said["interval"], "n"),
+        rows=rows if found else (),
+    )
+
+
+def _key(signal: str) -> str:
+    return signal.replace(".", "-").replace("_", "-")
+
+
+def _colour(voice: str) -> str:
+    return next(mark.colour for label, mark in LABEL_MARKS.items() if label == voice)
 
 
 def _svg(text: str) -> Markup:
-    return Markup(text)  # noqa: S704 -- written by lxml, every name in it escaped
+    return Markup(text)  # noqa: S704 -- written by lxml, and without a word
 
 
-def _estimate(figure: Figure, lang: Lang, *, share: bool) -> Estimate:
-    few = figure.n < FEW
-    count = f"n {whole(figure.n, lang)}{'*' if few else ''}"
-    parts = (amount(figure.value, lang, share=share), interval(figure, lang, share=share), count)
-    return Estimate(value=figure.value, low=figure.low, high=figure.high, few=few, text=" ".join(filter(None, parts)))
+def _estimate(figure: Figure) -> Estimate:
+    value = figure.value if figure.n else None
+    return Estimate(value=value, low=figure.low, high=figure.high, few=figure.n < FEW)
 
 
 def _cells(figure: Figure, lang: Lang, *, share: bool) -> tuple[str, ...]:
-    count = whole(figure.n, lang) + ("*" if figure.n < FEW else "")
-    value, observed = (amount(x, lang, share=share) for x in (figure.value, figure.observed))
-    return value, interval(figure, lang, share=share), count, observed
+    value = amount(figure.value, lang, share=share)
+    return value, interval(figure, lang, share=share), _count(figure.n, lang, FEW)
+
+
+def _count(n: int, lang: Lang, few: int) -> str:
+    return whole(n, lang) + ("*" if n < few else "")
+
+
+def all_figures(outlets: Named, lang: Lang) -> list[tuple[str, ...]]:
+    """Return every figure of every outlet as a row: outlet, signal, estimate, interval, n, before correction."""
+    names = signal_names(lang)
+    rows = []
+    for outlet, profile in outlets:
+        for signal in SIGNALS:
+            figure, share = profile.figures[signal], signal not in NUMBERS
+            observed = amount(figure.observed, lang, share=share)
+            rows.append((outlet, names[signal], *_cells(figure, lang, share=share), observed))
+    return rows
 
 
 def distributions(articles: Sequence[tuple[str, Sequence[Profile]]], lang: Lang) -> list[Card]:
     """Return the cards that show every article of every outlet: the voices, and the share of sourced claims."""
-    cards = [_spread_card(articles, f"labels.{voice}", LABEL_MARKS[Label(voice)].colour, lang) for voice in VOICES]
-    return [*cards, _spread_card(articles, "sourced", _NEUTRAL, lang)]
+    voices = [_spread_card(articles, f"labels.{voice}", _colour(voice), lang) for voice in VOICES]
+    return [*voices, _spread_card(articles, "sourced", _NEUTRAL, lang)]
 
 
 def _spread_card(articles: Sequence[tuple[str, Sequence[Profile]]], signal: str, colour: str, lang: Lang) -> Card:
     said = words(lang)
-    name = signal_names(lang)[signal]
-    plotted, rows = [], []
-    for outlet, profiles in articles:
+    spreads = []
+    for _, profiles in articles:
         figures = [profile.figures[signal] for profile in profiles]
-        known = [(fig.value, fig.n < FEW_IN_ARTICLE) for fig in figures if fig.value is not None]
-        values, few = tuple(value for value, _ in known), tuple(little for _, little in known)
-        middle = percent(median(values), lang) if values else "–"
-        count = f"n {whole(len(values), lang)}"
-        plotted.append(Spread(name=outlet, values=values, few=few, text=f"{middle} {count}"))
-        ends = (min(values), max(values)) if values else ()
-        quarts = quantiles(values, n=4, method="inclusive")[::2] if len(values) > 1 else ends
-        cells = (
-            middle,
-            *("–".join(percent(x, lang) for x in pair) for pair in (quarts, ends)),
-            whole(len(values), lang),
-        )
-        rows.append(Row(name=outlet, cells=cells, few=all(few)))
-    style = Style(
-        title=said["plot_label"].format(name=f"{name}, {said['by_article'].lower()}"),
-        colour=colour,
-        tick=partial(percent, lang=lang),
-        key=f"spread-{signal.replace('.', '-').replace('_', '-')}",
+        known = [(figure.value, figure.n < FEW_IN_ARTICLE) for figure in figures if figure.value is not None]
+        spreads.append(Spread(values=tuple(value for value, _ in known), few=tuple(few for _, few in known)))
+    strips = spread_strips(spreads, Style(key=f"spread-{_key(signal)}", colour=colour))
+    rows = tuple(
+        Row(name=outlet, strip=_svg(strip), cells=(_spread_cells(spread, lang),), few=(all(spread.few),))
+        for (outlet, _), spread, strip in zip(articles, spreads, strips, strict=True)
     )
-    columns = (said["median"], said["quartiles"], said["range"], said["number_articles"])
-    svg = _svg(plot_spread(plotted, style))
-    return Card(name=name, about=signal_about(lang)[signal], series=(), svg=svg, columns=columns, rows=tuple(rows))
+    return Card(
+        name=signal_names(lang)[signal],
+        about=signal_about(lang)[signal],
+        series=(),
+        ticks=tuple(percent(part, lang) for part in (0, 0.5, 1)),
+        columns=(said["median"], said["quartiles"], said["number_articles"]),
+        rows=rows if any(spread.values for spread in spreads) else (),
+    )
 
 
-def sources(outlets: Sequence[tuple[str, Profile]], lang: Lang) -> list[dict[str, Any]]:
+def _spread_cells(spread: Spread, lang: Lang) -> tuple[str, ...]:
+    if not spread.values:
+        return "–", "", "0"
+    ends = quantiles(spread.values, n=4, method="inclusive")[::2] if len(spread.values) > 1 else ()
+    middle = percent(median(spread.values), lang)
+    return middle, f"[{ends[0] * 100:.0f}–{ends[1] * 100:.0f}]" if ends else "", whole(len(spread.values), lang)
+
+
+def sources(outlets: Named, lang: Lang) -> list[dict[str, Any]]:
     """Return the most quoted sources of every outlet, with their kinds, for the template."""
     said, place = words(lang), LANGS.index(lang)
     found = []

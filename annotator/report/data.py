@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from annotator.records import LABELS, ScoredArticle, ScoredSegment, Span
@@ -39,10 +40,19 @@ def article_data(scored: ScoredArticle) -> dict[str, Any]:
         "date": art.date,
         "model_version": scored.model_version,
         "warnings": list(art.warnings),
-        "profile": scored.profile,
+        "profile": _profile(scored.profile),
     }
     kept = {name: value for name, value in record.items() if value}
     return kept | {"text": art.text, "segments": [_segment(segment) for segment in scored.segments]}
+
+
+def _profile(profile: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Keep what the reader shows of a profile: each figure with its interval and n."""
+    if profile is None:
+        return None
+    shown = ("value", "low", "high", "n")
+    figures = {name: {key: figure[key] for key in shown} for name, figure in profile["figures"].items()}
+    return {"corrected": profile["corrected"], "figures": figures}
 
 
 def _segment(segment: ScoredSegment) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""Plots of the report, drawn by Matplotlib as SVG that can stand in a page under a strict policy.
+"""Plots of the report, drawn by Matplotlib: a strip of SVG a row, to stand in the row of a table.
 
-Matplotlib draws axes, marks and intervals; words and numbers are added as text of the page, so that names of outlets
-are neither laid out by Matplotlib (no font, no formula) nor able to be anything but text.
+Matplotlib draws marks, intervals and grid, and no word: names and numbers are text of the page beside the strip, so
+they follow its font, language and width, and cannot be anything but text.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 import io
 import math
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass
 from statistics import median, quantiles
 from typing import Any
 
@@ -20,234 +21,161 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
-from annotator.report.data import clean
-
-# Pixels of a plot: names, axes, numbers; height of a row, and what stands above and below the rows.
-_NAMES, _AXES, _NUMBERS = 136, 104, 160
-_WIDTH = _NAMES + _AXES + _NUMBERS
-_WIDE_AXES = 180  # where the numbers are few
-_ROW, _TOP, _FOOT = 24, 6, 20
-_FONT, _TICK_FONT = 12, 10.5
-_INK, _GREY, _EDGE, _GRID = "#1b1b1b", "#6b6b6b", "#333333", "#e2e2e2"
+# Pixels of a strip: its axis, the room at both ends for a mark that stands there, the heights of rows.
+AXIS, _MARGIN = 240, 6
+_ROW, _DOUBLE_ROW, _SPREAD_ROW = 20, 30, 30
+_GREY, _EDGE, _GRID = "#6b6b6b", "#333333", "#dcdcd9"
+_PARTS = 4  # stretches between grid lines
 _SVG = "{http://www.w3.org/2000/svg}"
 _XLINK = "{http://www.w3.org/1999/xlink}href"
-# Marks of one article on a plot are legible to about this many; above, quartiles alone are drawn.
+# Dots are legible, and light enough, to about this many in a plot; above, quartiles alone are drawn.
 MOST_DOTS = 3000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """A point with the ends of its interval, all None where there is nothing; ``few``: it rests on little."""
+    """A point and the ends of its interval, None where there is none; ``few``: it rests on little."""
 
     value: float | None
     low: float | None
     high: float | None
     few: bool
-    text: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlotRow:
-    """An outlet: its name and one estimate a series."""
-
-    name: str
-    estimates: tuple[Estimate, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spread:
-    """An outlet and its articles: shares in 0..1, and whether each rests on little; ``text`` stands beside."""
+    """The articles of an outlet: a value of each, and whether it rests on little."""
 
-    name: str
     values: tuple[float, ...]
     few: tuple[bool, ...]
-    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Style:
-    """How a plot looks and what it is called: ``tick`` writes a number of its axis, ``top`` is the axis' end."""
+    """The colour of marks, the end of the axis, and a key that no other plot of the page has."""
 
-    title: str
-    colour: str
-    tick: Callable[[float], str]
     key: str
+    colour: str
     top: float = 1.0
-    series: tuple[str, ...] = field(default=())
 
 
-def plot_intervals(rows: Sequence[PlotRow], style: Style) -> str:
-    """Return an SVG element with a row an outlet: points and intervals; a second series is a diamond."""
-    doubled = len(style.series) > 1
-    height = _ROW + 10 if doubled else _ROW
+def interval_strips(rows: Sequence[Sequence[Estimate]], style: Style) -> list[str]:
+    """Return an SVG element for each row: points with their intervals; the second of a row is a diamond."""
+    doubled = any(len(row) > 1 for row in rows)
+    height = _DOUBLE_ROW if doubled else _ROW
     figure, axes = _axes(len(rows), height, style)
     for index, row in enumerate(rows):
-        for number, estimate in enumerate(row.estimates):
+        for number, estimate in enumerate(row):
             if estimate.value is None:
                 continue
-            shift = (number - 0.5) * 0.42 if doubled else 0.0
+            y = index + ((number - 0.5) * 0.44 if doubled else 0.0)
             low, high = (estimate.value if end is None else end for end in (estimate.low, estimate.high))
-            line = _GREY if estimate.few else _EDGE
-            axes.plot([low, high], [index + shift] * 2, color=line, linewidth=1.6, solid_capstyle="butt", zorder=2)
+            edge = _GREY if estimate.few else _EDGE
             face = "white" if estimate.few else style.colour
+            _line(axes, [low, high], [y, y], row=index, color=edge, linewidth=1.8)
             _dots(
-                axes, [estimate.value], [index + shift], shape="oD"[number], size=(7.5, 6)[number], face=face, edge=line
+                axes, [estimate.value], [y], row=index, marker="oD"[number], size=(8, 6.5)[number], face=face, edge=edge
             )
-    svg = _drawn(figure, style)
-    for index, row in enumerate(rows):
-        middle = _TOP + (index + 0.5) * height
-        _name(svg, row.name, middle)
-        for number, estimate in enumerate(row.estimates):
-            shift = (number - 0.5) * 13 if doubled else 0
-            colour = _GREY if estimate.few else _INK
-            _text(svg, estimate.text, x=_WIDTH, y=middle + shift, anchor="end", colour=colour)
-    _ticks(svg, len(rows) * height, style)
-    return _markup(svg)
+    return _strips(figure, len(rows), height, style)
 
 
-def plot_spread(rows: Sequence[Spread], style: Style) -> str:
-    """Return an SVG element with a row an outlet: a dot an article, the quartiles as a bar, the median as a line."""
-    figure, axes = _axes(len(rows), _ROW, style, width=_WIDE_AXES)
+def spread_strips(rows: Sequence[Spread], style: Style) -> list[str]:
+    """Return an SVG element for each row: a dot an article, a bar over the middle half, a line at the median."""
+    figure, axes = _axes(len(rows), _SPREAD_ROW, style)
     dots = sum(len(row.values) for row in rows) <= MOST_DOTS
     for index, row in enumerate(rows):
         if len(row.values) > 1:
             first, _, third = quantiles(row.values, n=4, method="inclusive")
-            axes.plot([first, third], [index] * 2, color=style.colour, alpha=0.45, linewidth=10, solid_capstyle="butt")
-        if row.values and dots:
-            # The golden ratio spreads points evenly and needs no seed.
-            places = index + (np.arange(1, len(row.values) + 1) * 0.618034 % 1 - 0.5) * 0.5
+            _line(axes, [first, third], [index] * 2, row=index, color=style.colour, linewidth=18, alpha=0.35)
+        if dots and row.values:
+            # Steps of the golden ratio spread the dots evenly over the row's height and need no seed.
+            places = index + (np.arange(1, len(row.values) + 1) * 0.618034 % 1 - 0.5) * 0.62
             few, values = np.array(row.few), np.array(row.values)
             for which, face in ((few, "white"), (~few, style.colour)):
-                _dots(axes, values[which], places[which], shape="o", size=4, face=face, edge=_EDGE)
+                _dots(axes, values[which], places[which], row=index, marker="o", size=4, face=face, edge=_EDGE)
         if row.values:
-            middle = median(row.values)
-            axes.plot([middle] * 2, [index - 0.36, index + 0.36], color=_INK, linewidth=2, zorder=4)
-    svg = _drawn(figure, style)
-    for index, row in enumerate(rows):
-        _name(svg, row.name, _TOP + (index + 0.5) * _ROW)
-        _text(svg, row.text, x=_WIDTH, y=_TOP + (index + 0.5) * _ROW, anchor="end", colour=_INK)
-    _ticks(svg, len(rows) * _ROW, style, width=_WIDE_AXES)
-    return _markup(svg)
+            _line(axes, [median(row.values)] * 2, [index - 0.42, index + 0.42], row=index, color="black", linewidth=2)
+    return _strips(figure, len(rows), _SPREAD_ROW, style)
 
 
 def nice_top(values: Sequence[float], *, share: bool) -> float:
     """Return a round number that no value exceeds, for the end of an axis.
 
-    A share's axis ends at 25, 50 or 100 %, a number's at 1, 2 or 5 times a power of ten.
+    A share's axis ends at 20, 50 or 100 %, a number's at 1, 2 or 5 times a power of ten.
     """
     most = max(values, default=1.0)
     if share:
-        return next((end for end in (0.25, 0.5) if most <= end), 1.0)
+        return next((end for end in (0.2, 0.5) if most <= end), 1.0)
     if most <= 1:
         return 1.0
     power = 10.0 ** math.floor(math.log10(most))
     return next(step * power for step in (1, 2, 5, 10) if step * power >= most)
 
 
-def _axes(rows: int, height: int, style: Style, *, width: int = _AXES) -> tuple[Figure, Axes]:
-    inner = max(1, rows) * height
-    outer = _TOP + inner + _FOOT
-    figure = Figure(figsize=(_WIDTH / 72, outer / 72), dpi=72)
+def _axes(rows: int, height: int, style: Style) -> tuple[Figure, Axes]:
+    width = AXIS + 2 * _MARGIN
+    # At 72 dots an inch a pixel of the strip is a unit of the SVG.
+    figure = Figure(figsize=(width / 72, max(1, rows) * height / 72), dpi=72)
     figure.patch.set_visible(False)
-    axes = figure.add_axes((_NAMES / _WIDTH, _FOOT / outer, width / _WIDTH, inner / outer))
+    axes = figure.add_axes((_MARGIN / width, 0, AXIS / width, 1))
     axes.set_xlim(0, style.top)
-    axes.set_ylim(rows - 0.5 if rows else 0.5, -0.5)
-    axes.set_xticks([0, style.top / 4, style.top / 2, style.top * 3 / 4, style.top], labels=[""] * 5)
-    axes.set_yticks([])
-    axes.grid(visible=True, axis="x", color=_GRID, linewidth=1)
-    axes.tick_params(length=0)
-    axes.set_axisbelow(True)
-    axes.set_facecolor("none")
-    for spine in axes.spines.values():
-        spine.set_visible(False)
+    axes.set_ylim(max(1, rows) - 0.5, -0.5)
+    axes.set_axis_off()
     return figure, axes
 
 
-def _dots(axes: Axes, x: Any, y: Any, *, shape: str, size: float, face: str, edge: str) -> None:
-    axes.plot(
-        x,
-        y,
-        linestyle="none",
-        marker=shape,
-        markersize=size,
-        markerfacecolor=face,
-        markeredgecolor=edge,
-        markeredgewidth=size / 7,
-        clip_on=False,
-        zorder=3,
-    )
+def _line(axes: Axes, x: Any, y: Any, *, row: int, **look: Any) -> None:
+    # As axes.plot does it, without the search for limits and formats, which takes most of its time.
+    axes.add_artist(Line2D(x, y, gid=f"row-{row}", clip_on=False, solid_capstyle="butt", **look))
 
 
-def _drawn(figure: Figure, style: Style) -> Any:
-    """Return the figure as an element whose styles are attributes and whose ids are its own."""
+def _dots(axes: Axes, x: Any, y: Any, *, row: int, marker: str, size: float, face: str, edge: str) -> None:
+    look = {"markersize": size, "markerfacecolor": face, "markeredgecolor": edge, "markeredgewidth": round(size / 7, 2)}
+    _line(axes, x, y, row=row, linestyle="none", marker=marker, **look)
+
+
+def _strips(figure: Figure, rows: int, height: int, style: Style) -> list[str]:
+    """Deal the marks of a figure out to an element a row; styles become attributes, which the policy allows."""
     FigureCanvasSVG(figure)
     buffer = io.BytesIO()
     # A salt for the ids that Matplotlib makes, and no date: the same articles give the same bytes.
     with rc_context({"svg.hashsalt": style.key, "svg.fonttype": "none"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Type": None, "Format": None})
     root = etree.fromstring(buffer.getvalue(), etree.XMLParser(resolve_entities=False, no_network=True))
-    for element in list(root.iter(f"{_SVG}metadata", f"{_SVG}style", etree.Comment)):
-        element.getparent().remove(element)
-    used = {match for e in root.iter() for value in e.attrib.values() for match in re.findall(r"#([\w-]+)", value)}
-    for element in root.iter():
+    strips = [_strip(index, height) for index in range(rows)]
+    for group in list(root.iter(f"{_SVG}g")):
+        if match := re.fullmatch(r"row-(\d+)", group.get("id") or ""):
+            strips[int(match[1])].extend(_plain(group, style.key))
+    for strip in strips:
+        etree.cleanup_namespaces(strip)
+    return [etree.tostring(strip, encoding="unicode") for strip in strips]
+
+
+def _strip(index: int, height: int) -> Any:
+    width = AXIS + 2 * _MARGIN
+    box = {"viewBox": f"0 {index * height} {width} {height}", "class": "strip", "aria-hidden": "true"}
+    strip = etree.Element(f"{_SVG}svg", box, nsmap={None: _SVG[1:-1]})
+    lines = (f"M{_MARGIN + AXIS * part / _PARTS:g} {index * height}v{height}" for part in range(_PARTS + 1))
+    etree.SubElement(strip, f"{_SVG}path", {"d": "".join(lines), "stroke": _GRID, "fill": "none"})
+    return strip
+
+
+def _plain(group: Any, key: str) -> list[Any]:
+    """Return what a group draws, without the groups around it: a page may hold thousands of strips."""
+    found = []
+    for element in deepcopy(group).iter(f"{_SVG}path", f"{_SVG}use"):
         for declaration in filter(None, element.attrib.pop("style", "").split(";")):
             name, _, value = declaration.partition(":")
             element.set(name.strip(), value.strip())
-        if element.get("id") not in used:
-            element.attrib.pop("id", None)
-        for name, value in element.attrib.items():
-            if name == "id":
-                element.set(name, f"{style.key}-{value}")
-            elif "#" in value and (name == _XLINK or "url(" in value):
-                element.set(name, value.replace("#", f"#{style.key}-", 1))
         if (link := element.attrib.pop(_XLINK, None)) is not None:
-            element.set("href", link)
-    svg = etree.Element(f"{_SVG}svg", {"viewBox": root.get("viewBox"), "role": "img"}, nsmap={None: _SVG[1:-1]})
-    svg.set("aria-label", clean(style.title))
-    svg.extend(root)
-    return svg
-
-
-def _name(svg: Any, name: str, y: float) -> None:
-    name = clean(name)
-    short = _fitted(name, _NAMES - 10)
-    text = _text(svg, short, x=_NAMES - 8, y=y, anchor="end", colour=_INK)
-    if short != name:
-        etree.SubElement(text, f"{_SVG}title").text = name
-
-
-def _fitted(name: str, pixels: float) -> str:
-    """Cut a name to about ``pixels`` at _FONT in a wide typeface: whose it is, the page decides."""
-    width = 0.0
-    for place, letter in enumerate(name):
-        width += _FONT * (
-            0.36 if letter in "iIjlft'’.,:; " else 1.0 if letter in "mwMW@" or ord(letter) > 0x2E7F else 0.66
-        )
-        if width > pixels:
-            return name[: max(1, place - 1)].rstrip() + "…"
-    return name
-
-
-def _ticks(svg: Any, inner: float, style: Style, *, width: int = _AXES) -> None:
-    for part, anchor in ((0.0, "start"), (0.5, "middle"), (1.0, "end")):
-        text = style.tick(part * style.top)
-        _text(svg, text, x=_NAMES + part * width, y=_TOP + inner + 12, anchor=anchor, colour=_GREY, size=_TICK_FONT)
-
-
-def _text(svg: Any, text: str, *, x: float, y: float, anchor: str, colour: str, size: float = _FONT) -> Any:
-    place = {
-        "x": f"{x:g}",
-        "y": f"{y + size * 0.35:g}",
-        "text-anchor": anchor,
-        "fill": colour,
-        "font-size": f"{size:g}",
-    }
-    element = etree.SubElement(svg, f"{_SVG}text", place)
-    element.text = clean(text)
-    return element
-
-
-def _markup(svg: Any) -> str:
-    etree.cleanup_namespaces(svg)
-    return str(etree.tostring(svg, encoding="unicode"))
+            element.set("href", link.replace("#", f"#{key}-", 1))
+        if "id" in element.attrib:  # the form of a mark, which others refer to
+            element.set("id", f"{key}-{element.get('id')}")
+            definition = etree.Element(f"{_SVG}defs")
+            definition.append(element)
+            element = definition  # noqa: PLW2901
+        element.tail = None
+        found.append(element)
+    return found

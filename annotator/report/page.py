@@ -20,7 +20,7 @@ from annotator.marks import CUE_COLOUR, KIND_NAMES, LABEL_MARKS, REVIEW_COLOUR, 
 from annotator.profile import SIGNALS
 from annotator.records import LABELS
 from annotator.report.data import clean, json_text
-from annotator.report.words import LANGS, Lang, signal_names, words
+from annotator.report.words import LANGS, Lang, label_meanings, signal_names, words
 
 _HERE = Path(__file__).parent
 # Figures that rest on fewer are shown, in grey: for an outlet, and for a single article.
@@ -30,6 +30,7 @@ NUMBERS = ("distinct_sources",)
 PALETTE: Mapping[str, str] = {
     "ink": "#1b1b1b",
     "soft": "#595959",
+    "grey": "#6b6b6b",
     "paper": "#ffffff",
     "tint": "#f3f3f1",
     "line": "#d9d9d6",
@@ -99,7 +100,7 @@ def config(lang: Lang) -> dict[str, Any]:
     return {
         "lang": lang,
         "words": words(lang),
-        "labels": labels(lang),
+        "labels": [{name: label[name] for name in ("id", "letter", "name")} for label in labels(lang)],
         "kinds": {kind: names[place] for kind, names in KIND_NAMES.items()},
         "signals": {name: signal_names(lang)[name] for name in SIGNALS},
         "numbers": NUMBERS,
@@ -108,11 +109,13 @@ def config(lang: Lang) -> dict[str, Any]:
 
 
 def labels(lang: Lang) -> list[dict[str, str]]:
-    """Return id, letter and name of every label, in the order of the model."""
-    return [
-        {"id": label, "letter": LABEL_MARKS[label].letter, "name": getattr(LABEL_MARKS[label], lang)}
-        for label in LABELS
-    ]
+    """Return id, letter, name and meaning of every label, in the order of the model."""
+    found = []
+    for label in LABELS:
+        mark = LABEL_MARKS[label]
+        name = mark.fr if lang == "fr" else mark.en
+        found.append({"id": label, "letter": mark.letter, "name": name, "about": label_meanings(lang)[label]})
+    return found
 
 
 @functools.cache
@@ -147,6 +150,7 @@ def fill(template: str, lang: Lang, *scripts: str, connect: str = "'none'", **va
             config=inert(config(lang)),
             words=words(lang),
             labels=labels(lang),
+            labels_title=label_meanings(lang)["title"],
             **values,
         )
     )

@@ -22,6 +22,11 @@ def words(lang: Lang) -> dict[str, str]:
     return _table(lang)["words"]
 
 
+def label_meanings(lang: Lang) -> dict[str, str]:
+    """Return what each label means, by its id, and under ``title`` a heading for them."""
+    return _table(lang)["labels"]
+
+
 def signal_names(lang: Lang) -> dict[str, str]:
     """Return what every signal of a profile is called."""
     return _table(lang)["names"]

@@ -1,4 +1,4 @@
-"""Where Jinja2 or Matplotlib is missing, nothing of the report is tested; with ANNOTATOR_REQUIRE=all that is an error."""
+"""Without Jinja2 or Matplotlib nothing of the report is tested; with ANNOTATOR_REQUIRE=all that is an error."""
 
 from __future__ import annotations
 

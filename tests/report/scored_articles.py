@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
-from annotator.profile import article_facts, profile_article, profile_outlets
 from annotator.records import LABELS, Article, Attribution, Label, ScoredArticle, ScoredSegment, SourceType, Span
 from annotator.report.build import build_report
 
@@ -40,7 +38,9 @@ def segment(span, label, *, review=False, unsure=0.8, **more):
 def article(article_id="a1", **fields):
     """An article with a source, a cue, a pronoun, a source carried on, a reason for anonymity, a claim held apart."""
     marks = {
-        2: Attribution(source=find(TEXT, "la capitainerie"), cue=find(TEXT, "Selon"), source_type=SourceType.ORGANISATION),
+        2: Attribution(
+            source=find(TEXT, "la capitainerie"), cue=find(TEXT, "Selon"), source_type=SourceType.ORGANISATION
+        ),
         3: Attribution(source=find(TEXT, "Ondine Karvel"), cue=find(TEXT, "a soufflé"), source_type=SourceType.PERSON),
         4: Attribution(
             source=find(TEXT, "elle"),
@@ -64,9 +64,14 @@ def article(article_id="a1", **fields):
         unverified = True if index == 2 else None if label in {E, B} else False
         more = {"role": role, "unverified": unverified, "attribution": marks.get(index)}
         segments.append(segment(span, label, review=review, unsure=0.52 if review else 0.9123, **more))
-    known = {"outlet": "Le Phare", "title": "Le port rouvre lundi", "date": "2026-03-01", "url": "https://phare.example/1"}
+    known = {
+        "outlet": "Le Phare",
+        "title": "Le port rouvre lundi",
+        "date": "2026-03-01",
+        "url": "https://phare.example/1",
+    }
     page = Article(article_id=article_id, text=TEXT, **{**known, **fields})
-    return profiled(ScoredArticle(article=page, model_version="v1", segments=tuple(segments)))
+    return ScoredArticle(article=page, model_version="v1", segments=tuple(segments))
 
 
 def hostile(article_id, words):
@@ -77,16 +82,12 @@ def hostile(article_id, words):
     fields = {"outlet": words, "title": words, "url": words, "date": words, "warnings": (words,)}
     page = Article(article_id=article_id, text=text, **fields)
     segments = (segment(Span(0, len(text)), Label.REPORTED_CLAIM, attribution=said),)
-    return profiled(ScoredArticle(article=page, model_version=words, segments=segments))
-
-
-def profiled(scored):
-    return replace(scored, profile=profile_article(scored, None).to_dict())
+    return ScoredArticle(article=page, model_version=words, segments=segments)
 
 
 def report(articles, **options):
     """The report of these articles, the error of their model unknown."""
-    return build_report(articles, list(profile_outlets(map(article_facts, articles), {})), **options)
+    return build_report(articles, lambda _: None, **options)
 
 
 def many(count, outlets=("Le Phare", "L’Écho", "Étoile du Sud", "zénith")):

@@ -171,8 +171,10 @@ function showDetail(panel, record, index, go) {
 function figureRow(name, figure) {
   const few = figure.n < config.few;
   const shown = config.numbers.includes(name) ? (x) => whole.format(Math.round(x)) : (x) => percent.format(x);
-  const value = figure.value === null || figure.value === undefined ? "–" : shown(figure.value);
-  const range = value === "–" ? "" : `[${shown(figure.low)} ; ${shown(figure.high)}]`;
+  const known = (x) => x !== null && x !== undefined;
+  const value = known(figure.value) ? shown(figure.value) : "–";
+  const end = config.numbers.includes(name) ? shown : (x) => whole.format(Math.round(x * 100));
+  const range = known(figure.low) && known(figure.high) ? `[${end(figure.low)}–${end(figure.high)}]` : "";
   return make("tr", { class: few ? "few" : null },
     make("th", { scope: "row" }, config.signals[name]),
     make("td", null, value),
@@ -261,16 +263,18 @@ function makeReader(article, panel) {
     look(index);
   });
   for (const part of [article, panel]) {
-    part.addEventListener("focusout", (event) => {
-      const to = event.relatedTarget;
-      if (record && document.hasFocus() && !(to && (article.contains(to) || panel.contains(to)))) look(-1);
-    });
+    // Where the focus went is known when the event is over.
+    part.addEventListener("focusout", () => setTimeout(() => {
+      const at = document.activeElement;
+      if (record && document.hasFocus() && !article.contains(at) && !panel.contains(at)) look(-1);
+    }));
   }
   article.addEventListener("pointerover", (event) => {
     if (event.pointerType === "mouse" && indexOf(event) >= 0) look(indexOf(event));
   });
+  // The panel keeps what was pointed at last, so that the pointer can go there, unless a segment has the focus.
   article.addEventListener("pointerleave", () => {
-    if (record) look(article.contains(document.activeElement) ? current : -1);
+    if (record && article.contains(document.activeElement)) look(current);
   });
   article.addEventListener("keydown", (event) => {
     const index = indexOf(event);

@@ -8,10 +8,10 @@ performance.mark("first-article");
 
 document.getElementById("print").addEventListener("click", () => window.print());
 
-// Tables behind a plot are part of what is printed.
+// The profile of the article is part of what is printed.
 let closed = [];
 window.addEventListener("beforeprint", () => {
-  closed = [...document.querySelectorAll("details:not([open])")];
+  closed = [...document.querySelectorAll("#article details:not([open])")];
   for (const element of closed) element.open = true;
 });
 window.addEventListener("afterprint", () => {
