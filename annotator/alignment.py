@@ -1,4 +1,4 @@
-"""What a scored page gets right of a labelled one: labels, sources and cues, and where segments start.
+"""What a scored page gets right of a labelled one: labels, sources and cues, where segments start, profiles.
 
 The segmentations of the two may differ: a gold segment is judged by the predicted segment that covers most of it.
 """
@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from annotator.metrics import MISSED
+from annotator.profile.facts import article_facts
+from annotator.profile.measure import GatePage
 from annotator.records import LABELS, Label, ScoredArticle, ScoredSegment, Span
 
 if TYPE_CHECKING:
@@ -49,11 +51,11 @@ def align(gold: Sequence[LabelledSegment], predicted: ScoredArticle) -> list[Lab
 
     The first one counts among equals; a gold segment that none covers gets None, which is wrong.
     """
-    homes = _cover([seg.span for seg in gold], [seg.span for seg in predicted.segments])
+    homes = cover([seg.span for seg in gold], [seg.span for seg in predicted.segments])
     return [None if home is None else predicted.segments[home].label for home in homes]
 
 
-def _cover(spans: Sequence[Span], others: Sequence[Span]) -> list[int | None]:
+def cover(spans: Sequence[Span], others: Sequence[Span]) -> list[int | None]:
     """Return for each span the index of that of ``others`` (disjoint, in order) which shares most with it."""
     ends = [other.end for other in others]
     found: list[int | None] = []
@@ -72,7 +74,7 @@ def _cover(spans: Sequence[Span], others: Sequence[Span]) -> list[int | None]:
 def count_page(page: LabelledPage, segments: Sequence[ScoredSegment]) -> PageCounts:
     """Compare a page with what was predicted for it (nothing at all: every gold segment is missed)."""
     spans = [seg.span for seg in page.segments]
-    found = [None if home is None else segments[home] for home in _cover(spans, [seg.span for seg in segments])]
+    found = [None if home is None else segments[home] for home in cover(spans, [seg.span for seg in segments])]
     none = [math.nan] * len(LABELS)
     return PageCounts(
         gold=np.array([INDEX[seg.label] for seg in page.segments], dtype=np.int64),
@@ -88,6 +90,38 @@ def count_page(page: LabelledPage, segments: Sequence[ScoredSegment]) -> PageCou
     )
 
 
+def as_scored(page: LabelledPage) -> ScoredArticle:
+    """Return a labelled page as a model without doubt or error would have scored it; no segment has a role."""
+    return ScoredArticle(
+        article=page.article,
+        model_version="people",
+        segments=tuple(
+            ScoredSegment(
+                span=seg.span,
+                label=seg.label,
+                confidence=1.0,
+                probabilities={label: float(label is seg.label) for label in LABELS},
+                needs_review=False,
+                unverified=seg.unverified,
+                attribution=seg.attribution,
+            )
+            for seg in page.segments
+        ),
+    )
+
+
+def gate_page(page: LabelledPage, scored: ScoredArticle, *, outlet: str) -> GatePage:
+    """Put a labelled page and what was predicted for it side by side, as the error of profiles is measured on them."""
+    gold = article_facts(as_scored(page))
+    homes = cover([seg.span for seg in scored.segments], [seg.span for seg in page.segments])
+    return GatePage(
+        outlet=outlet,
+        gold=gold,
+        said=article_facts(scored),
+        truth=tuple(None if home is None else gold.segments[home] for home in homes),
+    )
+
+
 def _count_marks(gold: Sequence[LabelledSegment], segments: Sequence[ScoredSegment]) -> list[list[int]]:
     """Count (right, predicted, gold) for each of SPAN_MEASURES."""
     places = [seg.span for seg in gold]
@@ -96,7 +130,7 @@ def _count_marks(gold: Sequence[LabelledSegment], segments: Sequence[ScoredSegme
     for field, names in (("source", ("source_exact", "source_overlap", "source_type")), ("cue", SPAN_MEASURES[2:4])):
         found = [(span, mark.source_type) for mark in marks if (span := getattr(mark, field)) is not None]
         held = defaultdict(list)
-        for item, home in zip(found, _cover([span for span, _ in found], places), strict=True):
+        for item, home in zip(found, cover([span for span, _ in found], places), strict=True):
             held[home].append(item)
         for name in names:
             counts[name][1] = len(found)

@@ -239,6 +239,37 @@ def evaluate(
         _say(f"written to {as_json}")
 
 
+@app.command()
+def profile(
+    scored: Annotated[
+        list[Path],
+        typer.Argument(help="Scored records: .jsonl (also .gz) or .parquet, lean or not.", show_default=False),
+    ],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="File to write: .jsonl or .csv.")] = None,
+    by: Annotated[Literal["outlet", "article"], typer.Option("--by", help="What gets a profile.")] = "outlet",
+    force: Annotated[bool, typer.Option("--force", help="Replace an output that exists.")] = False,
+    models: Models = None,
+) -> None:
+    """Profile outlets or articles: who speaks, who is named, in shares with intervals; no overall score.
+
+    Prints tables on a terminal, one JSON object a line elsewhere. Figures marked * are not corrected for the model's
+    error, which is not known for them.
+    """
+    from annotator.profile import errors_in, profile_files, write_profiles
+    from annotator.registry import models_folder
+    from annotator.terminal import profile_tables
+
+    profiles = profile_files(scored, errors_in(models_folder(models)), by=by)
+    if output is not None:
+        write_profiles(profiles, output, overwrite=force)
+    elif sys.stdout.isatty():
+        console = Console(highlight=False)
+        for table in profile_tables(list(profiles), width=console.width):
+            console.print(table, end="\n\n")
+    else:
+        write_profiles(profiles, sys.stdout.buffer)
+
+
 @models_app.command("list")
 def models_list(models: Models = None) -> None:
     """List the versions of a registry; the one in use is marked."""

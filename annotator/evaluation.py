@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from annotator import __version__, metrics
-from annotator.alignment import INDEX, SPAN_MEASURES, PageCounts, align, count_page
-from annotator.dataset import LabelledPage, digest
+from annotator.alignment import INDEX, SPAN_MEASURES, PageCounts, align, count_page, gate_page
+from annotator.dataset import LabelledPage, digest, outlet_families
 from annotator.errors import InputError
 from annotator.metrics import MISSED
+from annotator.profile.error import ErrorModel
+from annotator.profile.measure import measure_error
 from annotator.records import LABELS, Article, Label, ScoredArticle, Span, check_spans
 
 __all__ = [
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from annotator.metrics import CalibrationScore, Estimate, FloatArray, IntArray, LabelScore, ReviewScore, SpanScore
+    from annotator.profile.measure import GatePage
 
 logger = logging.getLogger(__name__)
 
@@ -97,17 +100,25 @@ class Scores:
 class Evaluation:
     """A model on labelled pages: ``own`` with its own segmentation, ``gold`` on the boundaries of the gold segments.
 
-    ``data`` is the digest of the pages (:func:`annotator.dataset.digest`).
+    ``data`` is the digest of the pages (:func:`annotator.dataset.digest`). ``error`` is what profiles are corrected
+    with, measured with its own segmentation.
     """
 
     model_version: str
     data: str
     own: Scores
     gold: Scores
+    error: ErrorModel
 
     def to_dict(self, *, pages: bool = False) -> dict[str, Any]:
         """Return the JSON form, rounded to six decimals, null where undefined; ``pages`` adds the labels of each."""
-        record: dict[str, Any] = _plain(self)
+        record: dict[str, Any] = {
+            "model_version": self.model_version,
+            "data": self.data,
+            "own": _plain(self.own),
+            "gold": _plain(self.gold),
+            "error": self.error.to_dict(),
+        }
         if not pages:
             del record["own"]["pages"], record["gold"]["pages"]
         return record
@@ -177,6 +188,8 @@ def evaluate(
     pages = sorted(pages, key=lambda page: page.article.article_id)
     data = digest(pages)
     weights = metrics.article_weights(len(pages), seed=seed, resamples=resamples)
+    families = outlet_families(page.article.outlet for page in pages)
+    sides: list[GatePage] = []
     versions: set[str] = set()
     runs: dict[Boundaries, tuple[list[PageCounts], list[str]]] = {}
     for boundaries in ("own", "gold"):
@@ -189,6 +202,8 @@ def evaluate(
                 _check(scored, page.article)
                 counts.append(count_page(page, scored.segments))
                 versions.add(scored.model_version)
+                if boundaries == "own":
+                    sides.append(gate_page(page, scored, outlet=families[page.article.outlet]))
             except Exception as error:  # noqa: BLE001 - whatever breaks on a page, the others still count
                 _log_failure(page, error)
                 failed.append(page.article.article_id)
@@ -204,7 +219,13 @@ def evaluate(
             f"|boundaries:{boundaries}|seed:{seed}|resamples:{resamples}|version:{__version__}"
         )
         scores[boundaries] = _summarise(pages, counts, weights, signature, failed)
-    return Evaluation(model_version=version, data=data, own=scores["own"], gold=scores["gold"])
+    return Evaluation(
+        model_version=version,
+        data=data,
+        own=scores["own"],
+        gold=scores["gold"],
+        error=measure_error(sides, data=data),
+    )
 
 
 def compare(

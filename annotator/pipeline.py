@@ -10,6 +10,7 @@ from pathlib import Path
 
 from annotator.attribution import attribute
 from annotator.classifier import SegmentClassifier
+from annotator.profile import profile_article
 from annotator.reader import language_warning
 from annotator.records import LABELS, Article, Label, Role, ScoredArticle, ScoredSegment, Span
 from annotator.segmentation import breaks, segment
@@ -19,7 +20,7 @@ _WORDS = re.compile(r"\w+")
 
 
 def score(article: Article, classifier: SegmentClassifier, *, spans: Sequence[Span] | None = None) -> ScoredArticle:
-    """Segment, classify and attribute one article; ``spans`` replaces the segmentation by one's own.
+    """Segment, classify, attribute and profile one article; ``spans`` replaces the segmentation by one's own.
 
     Probabilities are rounded to four decimals; an article without text gives a record without segments.
     """
@@ -43,7 +44,8 @@ def score(article: Article, classifier: SegmentClassifier, *, spans: Sequence[Sp
         )
         for i, (span, label, row, role) in enumerate(zip(cut, labels, probabilities, roles, strict=True))
     )
-    return ScoredArticle(article=article, model_version=classifier.version, segments=segments)
+    scored = ScoredArticle(article=article, model_version=classifier.version, segments=segments)
+    return replace(scored, profile=profile_article(scored, classifier.error).to_dict())
 
 
 def find_roles(article: Article, spans: Sequence[Span], labels: Sequence[Label]) -> list[Role | None]:

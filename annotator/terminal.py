@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -10,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from annotator.marks import LABEL_MARKS
+from annotator.profile import SIGNALS, Figure, Profile
 from annotator.records import Label, ScoredArticle, ScoredSegment
 from annotator.segmentation import Break, breaks
 
@@ -84,3 +86,36 @@ def legend(scored: ScoredArticle) -> Text:
     line.append(f"? à relire {review}", style="bold red")
     line.append(f"\n{len(scored.segments)} segments, model {scored.model_version}", style="dim")
     return line
+
+
+# A column of figures is this wide: a share, its interval, what it is a share of.
+_FIGURE_WIDTH = 26
+
+
+def profile_tables(profiles: Sequence[Profile], *, width: int) -> Iterator[Table]:
+    """Render profiles side by side, as many in a table as ``width`` columns hold, in the order given."""
+    names = max(map(len, SIGNALS)) + 2
+    beside = max(1, (width - names) // (_FIGURE_WIDTH + 2))
+    for first in range(0, len(profiles), beside):
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        table.add_column("", no_wrap=True)
+        for profile in profiles[first : first + beside]:
+            title = plain(profile.article_id or profile.outlet or "(no outlet)")
+            count = f"{profile.articles} article{'s' * (profile.articles != 1)}, {profile.segments} segments"
+            table.add_column(Text(f"{title}\n{count}"), overflow="fold", width=_FIGURE_WIDTH)
+        for name in SIGNALS:
+            figures = [profile.figures[name] for profile in profiles[first : first + beside]]
+            table.add_row(name, *(Text(_figure(name, figure)) for figure in figures))
+        yield table
+
+
+def _figure(name: str, figure: Figure) -> str:
+    if figure.value is None:
+        return "-"
+    scale, places = (1, 1) if name == "distinct_sources" else (100, 0)
+    unit = "" if scale == 1 else " %"
+    ends = ""
+    if figure.low is not None and figure.high is not None:
+        ends = f" [{figure.low * scale:.{places}f}, {figure.high * scale:.{places}f}]"
+    mark = "" if figure.corrected else " *"
+    return f"{figure.value * scale:.{places}f}{unit}{ends} n={figure.n}{mark}"

@@ -9,6 +9,8 @@ from typing import Any, Literal
 from annotator.errors import RecordError
 from annotator.records import SOURCE_TYPES, Label, SourceType
 
+Scope = Literal["article", "outlet"]
+
 PROFILE_FORMAT = 1
 LEVEL = 0.95
 VOICES = (Label.REPORTED_CLAIM, Label.ATTRIBUTED_QUOTE, Label.EDITORIAL_FRAMING)
@@ -35,7 +37,8 @@ class Figure:
 
     ``n`` counts what the figure is a share of, as the model sees it (segments, claims, attributions);
     ``observed`` is the figure as the model's labels give it, ``value`` the one corrected for the model's known
-    error. Without correction (``corrected`` False) the two are the same. All are None where ``n`` is 0.
+    error. Without correction (``corrected`` False) the two are the same. All of them are None where ``n`` is 0, but for
+    ``distinct_sources``, which is then 0; that one has no interval where it is not corrected.
     """
 
     value: float | None
@@ -59,7 +62,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceCount:
-    """A source as it is first named, its kind, and how many attributed claims it is the source of."""
+    """A source by the fullest form of its name, its kind, and how many attributed claims it is the source of."""
 
     name: str
     source_type: SourceType | None
@@ -77,17 +80,19 @@ class Profile:
     ``segments`` counts those that are not boilerplate, ``boilerplate`` the others, ``characters`` those of
     ``segments``. ``figures`` holds every name of SIGNALS. ``sources`` lists the most quoted, most first;
     ``pronouns`` counts attributions to a pronoun for which nobody was found: they count as sourced, but in no
-    count of sources. ``corrected`` says whether the model's error was known.
+    count of sources. ``error`` is the digest of the gate pages on which the model's error was measured, None where it
+    is not known and nothing is corrected. ``article_id`` is None for an outlet.
     """
 
-    scope: Literal["article", "outlet"]
+    scope: Scope
+    article_id: str | None
     outlet: str | None
     model_version: str
+    error: str | None
     articles: int
     segments: int
     boilerplate: int
     characters: int
-    corrected: bool
     figures: Mapping[str, Figure]
     sources: tuple[SourceCount, ...]
     pronouns: int
@@ -97,10 +102,12 @@ class Profile:
         return {
             "format": PROFILE_FORMAT,
             "scope": self.scope,
+            "article_id": self.article_id,
             "outlet": self.outlet,
             "model_version": self.model_version,
             "level": LEVEL,
-            "corrected": self.corrected,
+            "corrected": self.error is not None,
+            "error": self.error,
             "articles": self.articles,
             "segments": self.segments,
             "boilerplate": self.boilerplate,
@@ -122,13 +129,14 @@ class Profile:
                 raise RecordError(f"{where}: profile format {data['format']!r}, this version reads {PROFILE_FORMAT}")
             return cls(
                 scope=data["scope"],
+                article_id=data["article_id"],
                 outlet=data["outlet"],
                 model_version=data["model_version"],
+                error=data["error"],
                 articles=data["articles"],
                 segments=data["segments"],
                 boilerplate=data["boilerplate"],
                 characters=data["characters"],
-                corrected=data["corrected"],
                 figures={name: _figure(data["figures"][name]) for name in SIGNALS},
                 sources=tuple(
                     SourceCount(
