@@ -23,6 +23,7 @@ from rich.table import Table
 from annotator import __version__
 from annotator.errors import AnnotatorError
 from annotator.labelstudio.commands import app as labelstudio_app
+from annotator.report.commands import report
 from annotator.serve.commands import serve
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ labels_app = typer.Typer(help="Labelled pages: check, count.", no_args_is_help=T
 app.add_typer(models_app, name="models")
 app.add_typer(labels_app, name="labels")
 app.add_typer(labelstudio_app, name="labelstudio")
+app.command()(report)
 app.command()(serve)
 
 
