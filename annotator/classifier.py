@@ -6,8 +6,11 @@ record cannot depend on what else is scored, in which order, or on how many thre
 
 from __future__ import annotations
 
+import copy
 import logging
+from collections.abc import Callable
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import onnxruntime
@@ -35,6 +38,7 @@ class SegmentClassifier:
         """
         self.manifest: Manifest = read_manifest(folder)
         self.error: ErrorModel | None = read_error(folder)
+        self._check: Callable[[], None] | None = None
         options = onnxruntime.SessionOptions()
         if threads is not None:
             options.intra_op_num_threads = threads
@@ -64,11 +68,19 @@ class SegmentClassifier:
         """The model version, as records state it."""
         return self.manifest.version
 
+    def checked(self, check: Callable[[], None]) -> Self:
+        """Return the same model, which calls ``check`` before each window: what that raises ends the scoring."""
+        other = copy.copy(self)
+        other._check = check  # noqa: SLF001 -- a copy of this object
+        return other
+
     def logits(self, page: EncodedPage) -> PageLogits:
         """Return the pooled logits of a page's segments."""
         windows = plan(page, self.manifest.windows)
         outputs: tuple[list[NDArray[np.float32]], ...] = ([], [], [])
         for window in windows:
+            if self._check is not None:
+                self._check()
             ids = window.input_ids[None]
             arrays = self._session.run(_OUTPUTS, {"input_ids": ids, "attention_mask": np.ones_like(ids)})
             for kept, array in zip(outputs, arrays, strict=True):

@@ -117,12 +117,12 @@ def push(
         would = "would be " if dry_run else ""
         typer.echo(
             f"{report.created} tasks {would}made, {report.predicted} predictions {would}added, "
-            f"{report.left_alone} articles left alone, {report.doubles_removed} doubles removed"
+            f"{report.left_alone} articles left alone, {report.doubles_removed} doubles {would}removed"
         )
         if report.switched:
-            typer.echo(f"model version {report.model_version} is in use")
+            typer.echo(f"model version {report.model_version} {'would be put' if dry_run else 'is'} in use")
         if report.pruned:
-            typer.echo(f"predictions deleted of {', '.join(report.pruned)}")
+            typer.echo(f"predictions {would}deleted of {', '.join(report.pruned)}")
     if report.failed or (report.changed and not changed):
         raise typer.Exit(1)
 

@@ -94,8 +94,10 @@ def by_key(states: Iterable[TaskState]) -> dict[Key, list[TaskState]]:
     return groups
 
 
-def remove_doubles(server: Server, states: Sequence[TaskState]) -> tuple[list[int], list[str]]:
-    """Delete tasks that show what another task shows and that nobody has worked on.
+def remove_doubles(
+    server: Server, states: Sequence[TaskState], *, dry_run: bool = False
+) -> tuple[list[int], list[str]]:
+    """Delete tasks that show what another task shows and that nobody has worked on (``dry_run``: only find them).
 
     Of several, those worked on stay, else the one of the lowest id: two machines that clean up at once agree.
 
@@ -112,7 +114,8 @@ def remove_doubles(server: Server, states: Sequence[TaskState]) -> tuple[list[in
         stay = busy or [min(fresh)]
         for key in fresh:
             if key not in stay:
-                remove_task(server, key)
+                if not dry_run:
+                    remove_task(server, key)
                 removed.append(key)
         if len(busy) > 1:
             ids = ", ".join(map(str, busy))

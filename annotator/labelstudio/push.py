@@ -107,27 +107,25 @@ def push(
     report = PushReport()
     _check_config(project)
     states = read_index(server, key, progress=lambda done, total: tell("reading the project", done, total))
-    if not how.dry_run:
-        removed, remarks = remove_doubles(server, states)
-        report.doubles_removed += len(removed)
-        report.remarks += remarks
-        states = [state for state in states if state.task_id not in removed]
+    removed, remarks = remove_doubles(server, states, dry_run=how.dry_run)
+    report.doubles_removed += len(removed)
+    report.remarks += remarks
+    states = [state for state in states if state.task_id not in removed]
     plan = _plan(source(), states, how, report)
     if how.dry_run:
         report.created, report.predicted = len(plan.create), len(plan.predict)
-        return report
-    if plan.create:
+        report.doubles_removed += sum(max(0, state.predictions - len(state.versions)) for state in states)
+        states = [state for state in states if state.key not in plan.predict]  # the others will have the version
+    elif plan.create or plan.predict:
         _create(server, key, source, plan, how, report, tell)
-    if plan.predict:
         _predict(server, key, source, plan, how, report, tell)
-    if plan.create or plan.predict:
         states = _verified(server, key, plan, report, tell)
     elif any(state.predictions > len(state.versions) for state in states):
         report.doubles_removed += len(remove_double_predictions(server, states))
     if report.model_version is not None:
         _switch(server, project, states, how, report)
         if how.keep is not None:
-            _prune(server, key, how.keep, report)
+            _prune(server, key, how.keep, report, dry_run=how.dry_run)
     return report
 
 
@@ -212,7 +210,8 @@ def _create(
     def build(scored: ScoredArticle) -> dict[str, Any]:
         return {"data": task_data(scored.article), "predictions": [prediction(scored)]}
 
-    tell("new tasks", 0, len(plan.create))
+    if plan.create:
+        tell("new tasks", 0, len(plan.create))
     for batch in _batches(source, plan.create, how.batch_bytes, build):
         _send(server, project, f"api/projects/{project}/import", batch, _importing)
         report.created += len(batch)
@@ -225,7 +224,8 @@ def _predict(
     def build(scored: ScoredArticle) -> dict[str, Any]:
         return {"task": plan.predict[scored.article.article_id, scored.article.text_sha256], **prediction(scored)}
 
-    tell("new predictions", 0, len(plan.predict))
+    if plan.predict:
+        tell("new predictions", 0, len(plan.predict))
     for batch in _batches(source, plan.predict, how.batch_bytes, build):
         _send(server, project, f"api/projects/{project}/import/predictions", batch, _predicting(report.model_version))
         report.predicted += len(batch)
@@ -304,6 +304,9 @@ def _switch(
             f"(in use: {current}): push the other articles scored with it, or add --switch"
         )
         return
+    report.switched = True
+    if how.dry_run:
+        return
     counts = version_counts(server, key)
     expected = sum(version in state.versions for state in states)
     if counts.get(str(version), 0) != expected:
@@ -317,12 +320,11 @@ def _switch(
     writing(lambda: server.write("PATCH", f"api/projects/{key}/", {"model_version": version}), look)
     if not look():
         raise ServerError(f"{server.url}: the project did not take model version {version}: run it again")
-    report.switched = True
 
 
-def _prune(server: Server, project: int, keep: int, report: PushReport) -> None:
+def _prune(server: Server, project: int, keep: int, report: PushReport, *, dry_run: bool) -> None:
     """Delete the predictions of all but the ``keep`` latest versions; the one in use and the one pushed stay."""
-    current = server.get(f"api/projects/{project}/").get("model_version")
+    current = None if report.switched else server.get(f"api/projects/{project}/").get("model_version")
     answer = server.get(f"api/projects/{project}/model-versions/", {"extended": "true"})
     static = answer.get("static", []) if isinstance(answer, Mapping) else []
     ordered = sorted(static, key=lambda item: str(item.get("latest")), reverse=True)
@@ -330,6 +332,9 @@ def _prune(server: Server, project: int, keep: int, report: PushReport) -> None:
     stay = {name for name in (current, report.model_version) if name}
     stay |= set([name for name in names if name not in stay][: max(0, keep - len(stay))])
     for name in reversed([name for name in names if name not in stay]):
+        report.pruned.append(name)
+        if dry_run:
+            continue
 
         def look(name: str = name) -> bool | None:
             return None if name in version_counts(server, project) else True
@@ -339,4 +344,3 @@ def _prune(server: Server, project: int, keep: int, report: PushReport) -> None:
             return True
 
         writing(write, look)
-        report.pruned.append(name)
