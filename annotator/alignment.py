@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +17,8 @@ from annotator.metrics import MISSED
 from annotator.profile.facts import article_facts
 from annotator.profile.measure import GatePage
 from annotator.records import LABELS, Label, ScoredArticle, ScoredSegment, Span
+from annotator.references import complete
+from annotator.segmentation import breaks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,7 +100,21 @@ def count_page(page: LabelledPage, segments: Sequence[ScoredSegment]) -> PageCou
 
 
 def as_scored(page: LabelledPage) -> ScoredArticle:
-    """Return a labelled page as a model without doubt or error would have scored it; no segment has a role."""
+    """Return a labelled page as a model without doubt or error would have scored it; no segment has a role.
+
+    Where people linked nothing, sources are carried and pronouns linked by the same rules as in scoring; whether a
+    reason for anonymity is given is for people alone to say.
+    """
+    text, spans = page.article.text, [seg.span for seg in page.segments]
+    said = [seg.attribution for seg in page.segments]
+    if not any(one is not None and (one.source_segment is not None or one.antecedent is not None) for one in said):
+        labels = [seg.label for seg in page.segments]
+        linked = complete(text, spans, breaks(text, spans), labels, said)
+        reasons = [None if one is None else one.anonymity_reason for one in said]
+        said = [
+            None if one is None else replace(one, anonymity_reason=reason)
+            for one, reason in zip(linked, reasons, strict=True)
+        ]
     return ScoredArticle(
         article=page.article,
         model_version="people",
@@ -110,9 +126,9 @@ def as_scored(page: LabelledPage) -> ScoredArticle:
                 probabilities={label: float(label is seg.label) for label in LABELS},
                 needs_review=False,
                 unverified=seg.unverified,
-                attribution=seg.attribution,
+                attribution=attribution,
             )
-            for seg in page.segments
+            for seg, attribution in zip(page.segments, said, strict=True)
         ),
     )
 
