@@ -173,6 +173,7 @@ def others_named(text: str) -> list[Agreement]:
             agreement = _SHE if determined["f"] else _HE
         found.append((match.start(), agreement))
     for match in _NAMED.finditer(plain):
-        gender = _of_name(match[0], plain[: match.start()], plain[match.end() :])
+        before = plain[max(0, match.start() - _NEAR) : match.start()]
+        gender = _of_name(match[0], before, plain[match.end() : match.end() + _NEAR])
         found.append((match.start(), Agreement(gender=gender, plural=False)))
     return [agreement for _, agreement in sorted(found, key=lambda item: item[0])]

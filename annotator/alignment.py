@@ -35,8 +35,8 @@ class PageCounts:
     """What one page adds to an evaluation: arrays over its n gold segments, and counts of spans.
 
     ``gold``, ``also`` and ``predicted`` [n] index the labels (MISSED: no prediction; an absent ``also`` equals no
-    index); ``confidence`` [n] and ``probabilities`` [n, 4] are NaN where nothing was predicted; ``spans`` [6, 3]
-    counts right, predicted and gold ones of each of SPAN_MEASURES, then of segment starts.
+    index); ``confidence`` [n] and ``probabilities`` [n, 4] are NaN where nothing was predicted; ``spans`` [7, 3]
+    counts right, predicted and gold ones of each of SPAN_MEASURES, then of segment starts and of unverified segments.
     """
 
     gold: IntArray
@@ -88,7 +88,14 @@ def count_page(page: LabelledPage, segments: Sequence[ScoredSegment]) -> PageCou
             dtype=np.float64,
         ).reshape(-1, len(LABELS)),
         review=np.array([seg is not None and seg.needs_review for seg in found], dtype=np.int64),
-        spans=np.array([*_count_marks(page.segments, segments), _count_cuts(page, segments)], dtype=np.int64),
+        spans=np.array(
+            [
+                *_count_marks(page.segments, segments),
+                _count_cuts(page, segments),
+                _count_unverified(page.segments, found),
+            ],
+            dtype=np.int64,
+        ),
     )
 
 
@@ -169,6 +176,17 @@ def _count_marks(gold: Sequence[LabelledSegment], segments: Sequence[ScoredSegme
 def _count_cuts(page: LabelledPage, segments: Sequence[ScoredSegment]) -> list[int]:
     gold, found = (_starts(page.article.text, [s.span for s in side]) for side in (page.segments, segments))
     return [len(gold & found), len(found), len(gold)]
+
+
+def _count_unverified(gold: Sequence[LabelledSegment], found: Sequence[ScoredSegment | None]) -> list[int]:
+    """Count (right, predicted, gold) over the gold segments that people judged, one way or the other."""
+    judged = [
+        (seg.unverified, other is not None and other.unverified is True)
+        for seg, other in zip(gold, found, strict=True)
+        if seg.unverified is not None
+    ]
+    truth = sum(right for right, _ in judged)
+    return [sum(right and said for right, said in judged), sum(said for _, said in judged), truth]
 
 
 def _starts(text: str, spans: Sequence[Span]) -> set[int]:

@@ -34,7 +34,7 @@ _REASON = (
     r"|parce qu|puisqu|faute d|afin d|au motif|invoquant|n'étant pas|n'ayant pas|du fait d|à cause d|pour (?:raisons"
     r"|des raisons|ne pas|éviter|(?:se |la |le |les )?protéger|(?:sa|leur) sécurité|préserver|pouvoir|parler))"
 )
-_TAIL = r"[^.;:»”!?(),]*"
+_TAIL = r"[^.;:»”!?(),]{0,120}"
 _WORDS = re.compile(
     rf"\b(?:(?:{_REASON}\b{_TAIL},? )?{_REQUEST}(?:\s?[,(]? ?(?:et )?{_REASON}{_TAIL})?|{_NOT_ALLOWED})", re.IGNORECASE
 )

@@ -31,7 +31,7 @@ _FORM = re.compile(
 _OTHER_PAST = re.compile(rf"\b(?!(?:{_STEM})ai(?:t|ent)\b)\w{{2,}}ai(?:t|ent)\b", re.IGNORECASE)
 
 _ADVERBS = (
-    "pas|plus|jamais|point|rien|guère|ainsi|déjà|également|aussi|ensuite|alors|bien|même|donc|tous?|toutes?|encore|toujours"
+    "pas|plus|jamais|point|rien|guère|ainsi|déjà|également|aussi|ensuite|alors|bien|même|donc|tout|tous|toutes?|encore|toujours"
     "|depuis|notamment|d'ailleurs|en effet|peut-être|(?:lui|elle|eux|elles)-mêmes?|en vain|au moins|en fait|ni"
 )
 # Between an auxiliary and its participle: a subject, adverbs, something between commas.

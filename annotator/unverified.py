@@ -55,14 +55,17 @@ _ACCUSER = re.compile(
 # Nobody is accused so far: "quiconque est accusé de", "de peur d'être accusé de".
 _NOBODY = compiled(
     r"\b(?:quiconque|tout\w*)\s(?:[\w'-]+\s){0,3}\Z",
-    r"\b(?:peur|crainte|risqu\w+|peine|éviter|sans|peu[tx]|peuvent|pourr\w+|devr\w+)\s(?:de\s|d')?être\s\Z",
+    r"\b(?:peur|crain\w+|risqu\w+|peine|éviter|sans|peu[tx]|peuvent|pourr\w+|devr\w+)\s(?:de\s|d')?être\s\Z",
 )
 _NORM = re.compile(r"\s+(?:s'|se\s)?(?!être\b|avoir\b)[\w-]+(?:er|ir|re|oir)\b", re.IGNORECASE)
 
 
+_NEAR = 80  # characters before a participle that can tell who did it
+
+
 def _words(text: str) -> Iterator[Span]:
     for match in _PARTICIPLES.finditer(text):
-        before, word = text[: match.start()], match[0].casefold()
+        before, word = text[max(0, match.start() - _NEAR) : match.start()], match[0].casefold()
         by_somebody = _DONE_BY_SOMEBODY.search(before) or (
             word.startswith("accusé") and _ACCUSER.match(text, match.start() + len(word.split()[0]) + 1)
         )

@@ -25,6 +25,9 @@ from annotator.labelstudio.client import Server
 from annotator.labelstudio.project import init, open_project
 from annotator.labelstudio.push import push
 from annotator.records import LABELS, ScoredArticle, ScoredSegment
+from annotator.references import complete
+from annotator.segmentation import breaks
+from annotator.unverified import is_unverified
 
 PAGES = 6
 EMAIL, PASSWORD = "merle@example.org", "motdepasse456"
@@ -33,6 +36,9 @@ EMAIL, PASSWORD = "merle@example.org", "motdepasse456"
 def as_scored(page: LabelledPage) -> ScoredArticle:
     """Return the page as a model might have scored it: every seventh segment is one to review."""
     segments = []
+    text, spans = page.article.text, [seg.span for seg in page.segments]
+    labels, truth = [seg.label for seg in page.segments], [seg.attribution for seg in page.segments]
+    said = complete(text, spans, breaks(text, spans), labels, truth)
     for index, seg in enumerate(page.segments):
         sure = 0.55 if index % 7 == 3 else 0.97 - index % 5 / 50
         rest = {label: round((1 - sure) / 3, 4) for label in LABELS}
@@ -43,8 +49,8 @@ def as_scored(page: LabelledPage) -> ScoredArticle:
                 confidence=round(sure, 4),
                 probabilities=rest | {seg.label: round(sure, 4)},
                 needs_review=sure < 0.6,
-                unverified=seg.unverified,
-                attribution=seg.attribution,
+                unverified=is_unverified(seg.span.of(text), seg.label),
+                attribution=said[index],
             )
         )
     return ScoredArticle(article=page.article, model_version="v20261122", segments=tuple(segments))
@@ -77,7 +83,9 @@ def main() -> int:
         chromium.open_task(driver, found.url, project["id"], tasks[0]["id"])
         time.sleep(3)
         driver.save_screenshot(str(folder / "label-studio-page.png"))
-        source = next(i["id"] for i in tasks[0]["predictions"][0]["result"] if i["value"].get("labels") == ["source"])
+        source = next(
+            i["id"] for i in tasks[0]["predictions"][0]["result"] if i.get("value", {}).get("labels") == ["source"]
+        )
         chromium.select_region(driver, source)
         time.sleep(1)
         driver.save_screenshot(str(folder / "label-studio-region.png"))

@@ -30,7 +30,7 @@ DISCUSS = "discuss"
 NOTE = "note"
 COMMENT = "comment"
 
-SOURCE, CUE = "source", "cue"
+SOURCE, CUE, ANONYMITY = "source", "cue", "anonymity_reason"
 NEEDS_REVIEW = "needs_review"
 
 LABEL_NAMES: Mapping[Label, str] = {
@@ -45,7 +45,11 @@ _LABEL_COLOURS: Mapping[Label, str] = {
     Label.EDITORIAL_FRAMING: "#E69F00",
     Label.BOILERPLATE: "#999999",
 }
-_MARKS = {SOURCE: ("Source", "#0072B2", "5"), CUE: ("Indice", "#CC79A7", "6")}
+_MARKS = {
+    SOURCE: ("Source", "#0072B2", "5", "Extrait exact du segment : voir la deuxième partie du guide"),
+    CUE: ("Indice", "#CC79A7", "6", "Extrait exact du segment : voir la deuxième partie du guide"),
+    ANONYMITY: ("Anonymat", "#F0E442", "8", "Les mots qui disent que la source n’est pas nommée, et pourquoi"),
+}
 _KINDS: Mapping[SourceType, tuple[str, str]] = {
     SourceType.PERSON: ("Personne nommée", "Une personne que la page nomme"),
     SourceType.ORGANISATION: ("Organisation", "Institution, entreprise, État ou sa métonymie"),
@@ -119,8 +123,8 @@ def labelling_config(guide: str) -> str:
     for number, label in enumerate(LABELS, start=1):
         _label(labels, LABEL_NAMES[label], label, _LABEL_COLOURS[label], str(number), hints[label])
     marks = ET.SubElement(bar, "Labels", name=MARK, toName=TEXT, choice="single", showInline="true")
-    for alias, (name, colour, key) in _MARKS.items():
-        _label(marks, name, alias, colour, key, "Extrait exact du segment : voir la deuxième partie du guide")
+    for alias, (name, colour, key, hint) in _MARKS.items():
+        _label(marks, name, alias, colour, key, hint)
     review = ET.SubElement(bar, "Labels", name=REVIEW, toName=TEXT, choice="single", showInline="true")
     _label(review, "⚑ À vérifier", NEEDS_REVIEW, "#D55E00", "7", "Le modèle hésite : à relire en premier")
     ET.SubElement(
