@@ -11,7 +11,8 @@ from annotator.dataset import check
 from annotator.errors import RecordError
 from annotator.labelled import CODEBOOK, LabelledPage, LabelledSegment
 from annotator.labelstudio.anchor import SPEAKING, ReadResult, ReadSegment, read_result
-from annotator.labelstudio.convert import article_of
+from annotator.labelstudio.config import COMMENT
+from annotator.labelstudio.convert import RegionId, article_of
 from annotator.labelstudio.regions import Refusal
 from annotator.records import Article, Attribution, Label, Span
 
@@ -56,14 +57,28 @@ def read_task(task: Mapping[str, Any]) -> ReadTask:
         return ReadTask(task_id=task["id"], article=None, annotations=(), quarantine=tuple(refused))
     annotations, quarantine = [], []
     for item in found:
+        result = item.get("result") or ()
         try:
-            read = None if item.get("was_cancelled") else read_result(item.get("result") or (), data["text"])
+            read = _skipped(result) if item.get("was_cancelled") else read_result(result, data["text"])
         except Refusal as error:
             quarantine.append(_refused(task, item, str(error)))
         else:
-            record = _record(task, item, article, read)
-            annotations.append(ReadAnnotation(record=record, segments=() if read is None else read.segments))
+            annotations.append(ReadAnnotation(record=_record(task, item, article, read), segments=read.segments))
     return ReadTask(task_id=task["id"], article=article, annotations=tuple(annotations), quarantine=tuple(quarantine))
+
+
+def _skipped(result: Sequence[Mapping[str, Any]]) -> ReadResult:
+    """Read what was skipped: the comment, and which predictions were shown; nothing of it is refused."""
+    comments: list[str] = []
+    for item in result:
+        value = item.get("value")
+        if item.get("from_name") == COMMENT and isinstance(value, Mapping):
+            text = value.get("text") or ()
+            comments += [text] if isinstance(text, str) else map(str, text)
+    shown = (RegionId.parse(str(item.get("id"))) for item in result)
+    versions = Counter(found.model_version for found in shown if found is not None).most_common()
+    names = tuple(name for name, _ in sorted(versions, key=lambda pair: (-pair[1], pair[0])))
+    return ReadResult(segments=(), comment="\n".join(comments) or None, model_versions=names, marks_dropped=0)
 
 
 def _refused(task: Mapping[str, Any], item: Mapping[str, Any], reason: str) -> dict[str, Any]:
@@ -72,15 +87,17 @@ def _refused(task: Mapping[str, Any], item: Mapping[str, Any], reason: str) -> d
         "task_id": task["id"],
         "annotation_id": item["id"],
         "annotator": pseudonym(item.get("completed_by")),
+        "created_at": item.get("created_at"),
         "updated_at": item.get("updated_at"),
+        "lead_time": item.get("lead_time"),
+        "skipped": bool(item.get("was_cancelled")),
         "reason": reason,
         "result": item.get("result"),
     }
 
 
-def _record(task: Mapping[str, Any], item: Mapping[str, Any], art: Article, read: ReadResult | None) -> dict[str, Any]:
-    segments = () if read is None else read.segments
-    versions = () if read is None else read.model_versions
+def _record(task: Mapping[str, Any], item: Mapping[str, Any], art: Article, read: ReadResult) -> dict[str, Any]:
+    segments, versions = read.segments, read.model_versions
     origins = Counter(seg.origin for seg in segments)
     return {
         "annotator": pseudonym(item.get("completed_by")),
@@ -89,7 +106,7 @@ def _record(task: Mapping[str, Any], item: Mapping[str, Any], art: Article, read
         "codebook": CODEBOOK,
         "model_version": versions[0] if versions else None,
         "task_id": task["id"],
-        "comment": None if read is None else read.comment,
+        "comment": read.comment,
         "segments": [_segment_record(seg, art.text) for seg in segments],
         "annotation_id": item["id"],
         "updated_at": item.get("updated_at"),
@@ -100,7 +117,7 @@ def _record(task: Mapping[str, Any], item: Mapping[str, Any], art: Article, read
         "notes": [
             {"start": seg.span.start, "end": seg.span.end, "note": note} for seg in segments for note in seg.notes
         ],
-        "marks_dropped": 0 if read is None else read.marks_dropped,
+        "marks_dropped": read.marks_dropped,
     }
 
 
@@ -189,7 +206,7 @@ def _page(tasks: Sequence[ReadTask], previous: LabelledPage | None) -> tuple[Lab
 
 
 def _aside(record: Mapping[str, Any], article_id: str, reason: str) -> dict[str, Any]:
-    names = ("task_id", "annotation_id", "annotator", "updated_at")
+    names = ("task_id", "annotation_id", "annotator", "created_at", "updated_at", "lead_time", "skipped", "comment")
     entry = {"article_id": article_id} | {name: record[name] for name in names}
     return entry | {"reason": reason, "result": record["segments"]}
 

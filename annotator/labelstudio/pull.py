@@ -25,14 +25,17 @@ from annotator.labelstudio.pages import ReadTask, build_pages, read_task
 
 _log = logging.getLogger(__name__)
 
-_FORMAT = 1
+_FORMAT = 2
 # The server takes the names for tasks and annotations alike; without them it also sends every prediction.
 _COLUMNS = "id,data,annotations,result,completed_by,created_at,updated_at,lead_time,was_cancelled,parent_prediction"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PullReport:
-    """What a pull found: pages and annotations in the file now, and how many tasks it had to read."""
+    """What a pull found: pages and annotations in the file now, and how many tasks it had to read.
+
+    ``skipped`` counts all skips, also those of pages that everyone skipped, which make no page.
+    """
 
     full: bool
     tasks_read: int
@@ -117,9 +120,9 @@ def pull(
         tasks_read=len(tasks),
         pages=len(pages),
         annotations=len(records),
-        skipped=sum(bool(item.get("skipped")) for item in records),
+        skipped=sum(bool(item.get("skipped")) for item in (*records, *quarantine)),
         discussed=sum(bool(item.get("discuss")) for item in records),
-        quarantined=len(quarantine),
+        quarantined=sum(not item.get("skipped") for item in quarantine),
     )
 
 

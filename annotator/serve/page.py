@@ -35,8 +35,8 @@ _DIGEST = base64.b64encode(hashlib.sha256(_SCRIPT.encode()).digest()).decode()
 
 # The page's own script and style, requests to this server, nothing else.
 POLICY = (
-    f"default-src 'none'; script-src 'sha256-{_DIGEST}'; style-src 'unsafe-inline'; connect-src 'self'; "
-    "form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
+    f"default-src 'none'; script-src 'sha256-{_DIGEST}'; style-src 'unsafe-inline'; img-src data:; "
+    "connect-src 'self'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
 )
 
 
@@ -47,7 +47,8 @@ def docs_page(schema: Mapping[str, Any]) -> str:
     ]
     title = html.escape(f"{schema['info']['title']} {schema['info']['version']}")
     return (
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title><style>{_STYLE}</style>"
+        f"<!doctype html><html lang=en><meta charset=utf-8><link rel=icon href='data:,'><title>{title}</title>"
+        f"<style>{_STYLE}</style>"
         f"<h1>{title}</h1><p>{html.escape(schema['info']['description'])} "
         f"<a href=openapi.json>openapi.json</a>{''.join(rows)}<script>{_SCRIPT}</script></html>"
     )

@@ -190,7 +190,7 @@ def test_two_people_and_pull_twice(server, label_studio, project, tmp_path):
     assert [path.read_bytes() for path in (out, quarantine_path(out), state_path(out))] == bytes_of
     pull(server, project, out, full=True)
     assert [path.read_bytes() for path in (out, quarantine_path(out), state_path(out))] == bytes_of
-    assert (first.pages, first.annotations, first.quarantined) == (3, 6, 2)
+    assert (first.pages, first.annotations, first.skipped, first.quarantined) == (3, 6, 1, 1)
     page = read_pages(out)[0]
     assert [a["accepted"] for a in page.annotations] == [True, False]
     assert len({a["annotator"] for a in page.annotations}) == 2
