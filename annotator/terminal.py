@@ -10,17 +10,14 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from annotator.marks import LABEL_MARKS
 from annotator.profile import SIGNALS, Figure, Profile
 from annotator.records import Label, ScoredArticle, ScoredSegment
 from annotator.segmentation import Break, breaks
 
-# Letter, name in French, style. The colours are Okabe and Ito's, told apart by the colour-blind; the letter stands
-# beside every segment, so nothing is lost without colour.
+# Letter, name in French, style.
 MARKS: dict[Label, tuple[str, str, str]] = {
-    Label.REPORTED_CLAIM: ("R", "fait rapporté", "#56b4e9"),
-    Label.ATTRIBUTED_QUOTE: ("Q", "citation attribuée", "#009e73"),
-    Label.EDITORIAL_FRAMING: ("E", "cadrage éditorial", "#e69f00"),
-    Label.BOILERPLATE: ("B", "paratexte", "grey58"),
+    label: (mark.letter, mark.fr.lower(), mark.colour.lower()) for label, mark in LABEL_MARKS.items()
 }
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
