@@ -23,6 +23,7 @@ from rich.table import Table
 from annotator import __version__
 from annotator.errors import AnnotatorError
 from annotator.labelstudio.commands import app as labelstudio_app
+from annotator.report.commands import report
 from annotator.serve.commands import serve
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ labels_app = typer.Typer(help="Labelled pages: check, count.", no_args_is_help=T
 app.add_typer(models_app, name="models")
 app.add_typer(labels_app, name="labels")
 app.add_typer(labelstudio_app, name="labelstudio")
+app.command()(report)
 app.command()(serve)
 
 
@@ -87,8 +89,8 @@ def root(
         raise typer.Exit
     logging.basicConfig(level=logging.DEBUG if verbose else logging.WARNING, format="%(name)s: %(message)s")
     if not verbose:
-        # Libraries warn about single pages; what matters of it stands in the record.
-        for name in ("htmldate", "charset_normalizer"):
+        # Libraries warn about single pages (what matters of it stands in the record) and about their caches.
+        for name in ("htmldate", "charset_normalizer", "matplotlib"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
