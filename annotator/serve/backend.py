@@ -10,7 +10,11 @@ import logging
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from itertools import islice
+from tempfile import NamedTemporaryFile
 from typing import Any
+
+import pyarrow.parquet as pq
 
 from annotator.errors import AnnotatorError, InputError, RecordError
 from annotator.labelstudio.config import TEXT
@@ -23,6 +27,17 @@ from annotator.serve.model import OutOfTimeError
 _log = logging.getLogger(__name__)
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
+
+PARQUET = "application/vnd.apache.parquet"
+_FORMATS: Mapping[str, StdinFormat] = {
+    "text/plain": "text",
+    "text/html": "html",
+    "application/xhtml+xml": "html",
+    "application/x-ndjson": "jsonl",
+    "text/csv": "csv",
+}
+_MANY = frozenset({"application/x-ndjson", "text/csv", PARQUET})
+_UNPACKED = 8  # times the bytes of a body that Parquet may hold: it packs tightly, and can be made to deceive
 
 Score = Callable[[Article], ScoredArticle]
 
@@ -118,27 +133,23 @@ def articles_of(body: bytes, content_type: str, limits: Limits) -> tuple[list[Ar
         RefusedError: it cannot be read, or is too long.
     """
     kind = content_type.partition(";")[0].strip().lower()
-    many = False
-    if kind in {"text/html", "application/xhtml+xml"}:
-        fmt: StdinFormat = "html"
-    elif kind == "text/plain":
-        fmt = "text"
-    elif kind in {"application/json", ""}:
-        fmt = "jsonl"
+    many = kind in _MANY
+    if kind in {"application/json", ""}:
         value = parse_json(body)
         many = isinstance(value, list)
         items = value if many else [value]
         _check_count(len(items), limits)
         body = b"".join(json.dumps(item).encode() + b"\n" for item in _named(items))
-    else:
-        raise RefusedError(422, "Content-Type must be application/json, text/html or text/plain")
+    elif kind not in _FORMATS and kind != PARQUET:
+        raise RefusedError(422, f"Content-Type must be application/json, {', '.join((*_FORMATS, PARQUET))}")
+    fmt = _FORMATS.get(kind, "jsonl")
     try:
-        articles = list(read_articles(["-"], stdin=io.BytesIO(body), stdin_format=fmt)) if body else []
+        articles = _read_parquet(body, limits) if kind == PARQUET else _read(body, fmt, limits) if body else []
     except InputError as error:
         raise RefusedError(422, str(error).replace("stdin:", "article ")) from error
     except AnnotatorError as error:
         raise RefusedError(422, str(error)) from error
-    if fmt != "jsonl":
+    if fmt in {"text", "html"}:
         articles = [replace(article, article_id="text-" + article.text_sha256[:16]) for article in articles]
     for number, article in enumerate(articles, start=1):
         if _SURROGATE.search(f"{article.text}{article.title}"):
@@ -146,6 +157,32 @@ def articles_of(body: bytes, content_type: str, limits: Limits) -> tuple[list[Ar
         if len(article.text) > limits.characters:
             raise RefusedError(413, f"article {number}: {len(article.text)} characters, {limits.characters} at most")
     return articles, many
+
+
+def _read(body: bytes, fmt: StdinFormat, limits: Limits) -> list[Article]:
+    pages = read_articles(["-"], stdin=io.BytesIO(body), stdin_format=fmt)
+    articles = list(islice(pages, limits.articles + 1))
+    _check_count(len(articles), limits)
+    return articles
+
+
+def _read_parquet(body: bytes, limits: Limits) -> list[Article]:
+    with NamedTemporaryFile(suffix=".parquet") as file:
+        file.write(body)
+        file.flush()
+        try:
+            groups = pq.ParquetFile(file.name).metadata
+            size = sum(groups.row_group(i).total_byte_size for i in range(groups.num_row_groups))
+        except (ValueError, OSError) as error:
+            raise RefusedError(422, "the body is no Parquet file, or a damaged one") from error
+        if size > _UNPACKED * limits.body_bytes:
+            raise RefusedError(413, f"the file holds {size} bytes when unpacked: send fewer articles at once")
+        try:
+            articles = list(islice(read_articles([file.name]), limits.articles + 1))
+        except InputError as error:
+            raise RefusedError(422, str(error).replace(f"{file.name}:", "article ")) from error
+        _check_count(len(articles), limits)
+        return [replace(art, article_id=art.article_id.replace(file.name, "parquet")) for art in articles]
 
 
 def _named(items: list[Any]) -> list[Any]:
