@@ -89,8 +89,8 @@ def root(
         raise typer.Exit
     logging.basicConfig(level=logging.DEBUG if verbose else logging.WARNING, format="%(name)s: %(message)s")
     if not verbose:
-        # Libraries warn about single pages; what matters of it stands in the record.
-        for name in ("htmldate", "charset_normalizer"):
+        # Libraries warn about single pages (what matters of it stands in the record) and about their caches.
+        for name in ("htmldate", "charset_normalizer", "matplotlib"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
 
 

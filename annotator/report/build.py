@@ -53,6 +53,7 @@ def build_report(
         "report.html",
         lang,
         *_SCRIPTS,
+        rows=len(outlets),
         title=title or said["report_title"],
         start_open=True,
         totals=_totals(ordered, lang),

@@ -66,19 +66,23 @@ def groups(outlets: Named, lang: Lang) -> list[Group]:
     def single(signal: str, top: float | None = None) -> Card:
         return card((signal,), name=names[signal], about=about[signal], top=top)
 
-    def double(voice: str, first: str, second: str, series: tuple[str, ...], what: str) -> Card:
+    def double(voice: str, first: str, second: str, series: tuple[str, ...], name: str, what: str) -> Card:
         pair = (f"{first}.{voice}", f"{second}.{voice}")
-        return card(pair, name=names[f"labels.{voice}"], about=what, series=series, voice=voice, top=1.0)
+        return card(pair, name=name, about=what, series=series, voice=voice, top=1.0)
 
     parts = f"{about['body.reported_claim']} · {about['headline.reported_claim']}"
     by_length, by_place = (said["by_segment"], said["by_character"]), (said["in_body"], said["in_headline"])
+    voices = [
+        found
+        for v in VOICES
+        for found in (
+            double(v, "labels", "characters", by_length, names[f"labels.{v}"], about[f"labels.{v}"]),
+            double(v, "body", "headline", by_place, f"{names[f'labels.{v}']} {said['headline_and_body']}", parts),
+        )
+    ]
     sources = ("sourced", "direct", "unverified", "anonymous_explained", "top_source", "distinct_sources")
     return [
-        Group(
-            name=said["group_voices"],
-            cards=tuple(double(v, "labels", "characters", by_length, about[f"labels.{v}"]) for v in VOICES),
-        ),
-        Group(name=said["group_headline"], cards=tuple(double(v, "body", "headline", by_place, parts) for v in VOICES)),
+        Group(name=said["group_voices"], cards=tuple(voices)),
         Group(name=said["group_sources"], cards=tuple(single(signal) for signal in sources)),
         Group(name=said["group_kinds"], cards=tuple(single(f"source_types.{k}", 1.0) for k in SOURCE_TYPES)),
     ]

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from lxml import etree  # type: ignore[import-untyped]
 from matplotlib import rc_context
+from matplotlib import style as mpl_style
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
@@ -61,6 +62,7 @@ class Style:
     top: float = 1.0
 
 
+@mpl_style.context("default")  # whatever a matplotlibrc of the machine says
 def interval_strips(rows: Sequence[Sequence[Estimate]], style: Style) -> list[str]:
     """Return an SVG element for each row: points with their intervals; the second of a row is a diamond."""
     doubled = any(len(row) > 1 for row in rows)
@@ -81,6 +83,7 @@ def interval_strips(rows: Sequence[Sequence[Estimate]], style: Style) -> list[st
     return _strips(figure, len(rows), height, style)
 
 
+@mpl_style.context("default")
 def spread_strips(rows: Sequence[Spread], style: Style) -> list[str]:
     """Return an SVG element for each row: a dot an article, a bar over the middle half, a line at the median."""
     figure, axes = _axes(len(rows), _SPREAD_ROW, style)

@@ -52,9 +52,9 @@ def tint(colour: str, share: float = _TINT) -> str:
 
 
 @functools.cache
-def style() -> str:
-    """Return the style sheet: the colours of the marks, then style.css."""
-    root = "".join(f"--{name}:{value};" for name, value in PALETTE.items())
+def style(rows: int = 0) -> str:
+    """Return the style sheet: the colours of the marks, about how high a card with so many rows is, style.css."""
+    root = "".join(f"--{name}:{value};" for name, value in PALETTE.items()) + f"--card:{8 + 2.4 * rows:.0f}rem;"
     marks = (
         f".label-{mark.letter}{{--label:{mark.colour};--back:{tint(mark.colour)}}}" for mark in LABEL_MARKS.values()
     )
@@ -73,13 +73,13 @@ def _asset(name: str) -> str:
 
 
 @functools.cache
-def policy(script_text: str, *, connect: str = "'none'") -> str:
-    """Return the Content-Security-Policy of a page with this script and :func:`style`."""
+def policy(script_text: str, style_text: str, *, connect: str = "'none'") -> str:
+    """Return the Content-Security-Policy of a page with this script and style."""
     return "; ".join(
         (
             "default-src 'none'",
             f"script-src {_hash(script_text)}",
-            f"style-src {_hash(style())}",
+            f"style-src {_hash(style_text)}",
             "img-src data:",
             f"connect-src {connect}",
             "base-uri 'none'",
@@ -133,24 +133,23 @@ def _environment() -> Environment:
     return found
 
 
-def fill(template: str, lang: Lang, *scripts: str, connect: str = "'none'", **values: Any) -> str:
+def fill(template: str, lang: Lang, *scripts: str, connect: str = "'none'", rows: int = 0, **values: Any) -> str:
     """Return the page of a template: ``scripts`` are assets, ``values`` what the template asks for beside the frame.
 
-    ``connect`` is what the script may fetch from, as in the policy.
+    ``connect`` is what the script may fetch from, as in the policy; ``rows`` how many a card has, as in :func:`style`.
     """
-    code = script(*scripts)
+    code, look = script(*scripts), style(rows)
     return (
         _environment()
         .get_template(template)
         .render(
             lang=lang,
-            policy=policy(code, connect=connect),
-            style=Markup(style()),  # noqa: S704 -- the package's own
+            policy=policy(code, look, connect=connect),
+            style=Markup(look),  # noqa: S704 -- the package's own
             script=Markup(code),  # noqa: S704 -- the package's own
             config=inert(config(lang)),
             words=words(lang),
             labels=labels(lang),
-            labels_title=label_meanings(lang)["title"],
             **values,
         )
     )

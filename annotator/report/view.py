@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 
-from annotator.report.page import fill, policy, script
+from annotator.report.page import fill, policy, script, style
 from annotator.report.words import LANGS, Lang, words
 
 _SCRIPTS = ("reader.js", "list.js", "view.js")
@@ -20,7 +20,7 @@ def view_page(lang: Lang) -> str:
 
 def view_policy() -> str:
     """Return the Content-Security-Policy for the page's header: that of the page, and nobody may frame it."""
-    return policy(script(*_SCRIPTS), connect="'self'") + "; frame-ancestors 'none'"
+    return policy(script(*_SCRIPTS), style(), connect="'self'") + "; frame-ancestors 'none'"
 
 
 def preferred(asked: str | None, accepted: str) -> Lang:

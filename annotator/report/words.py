@@ -23,7 +23,7 @@ def words(lang: Lang) -> dict[str, str]:
 
 
 def label_meanings(lang: Lang) -> dict[str, str]:
-    """Return what each label means, by its id, and under ``title`` a heading for them."""
+    """Return what each label means, by its id."""
     return _table(lang)["labels"]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from chromium import complaints, requests, resize
+from chromium import complaints, main_thread_seconds, requests, resize
 from scored_articles import LINES, article, hostile, many, report
 from selenium.common.exceptions import JavascriptException
 from selenium.webdriver import ActionChains
@@ -97,11 +97,16 @@ def active(browser):
 
 
 def tick(browser, selector):
-    browser.find_element(By.CSS_SELECTOR, f"#filters {selector}").click()
+    box = browser.find_element(By.CSS_SELECTOR, f"#filters {selector}")
+    # What comes into view above is laid out only then, and moves it.
+    browser.execute_async_script(
+        "arguments[0].scrollIntoView(); requestAnimationFrame(() => setTimeout(arguments[1], 50));", box
+    )
+    box.click()
 
 
 def visible_articles(browser):
-    return [e.text for e in browser.find_elements(By.CSS_SELECTOR, "#articles li .title") if e.is_displayed()]
+    return browser.find_elements(By.CSS_SELECTOR, "#articles li:not([hidden])")
 
 
 def test_it_asks_the_network_for_nothing_and_complains_of_nothing(opened):
@@ -116,7 +121,7 @@ def test_an_article_is_read_as_it_stands_on_the_page(opened):
     browser = opened([article()])
     found = marks(browser)
     assert [shown_text(mark) for mark in found] == [text for _, _, text in LINES]
-    letters = [mark.find_element(By.CSS_SELECTOR, ".badge [aria-hidden]").text for mark in found]
+    letters = [mark.find_element(By.CSS_SELECTOR, ".badge [aria-hidden]").text.rstrip("\u2060") for mark in found]
     assert letters == ["R", "B", "R? NV", "Q", "Q", "Q?", "R", "E?", "B"]
     assert [e.text for e in marks(browser, ".source")] == [
         "la capitainerie", "Ondine Karvel", "elle", "Une source",
@@ -286,6 +291,11 @@ def test_print_leaves_controls_out_and_opens_the_profile(opened):
 
 
 def test_five_hundred_articles_open_in_two_seconds(opened):
-    browser = opened(many(500))
-    assert browser.execute_script("return performance.getEntriesByName('first-article')[0].startTime") < 2000
+    # In processor time: other work of the machine is not the page's. scripts/measure_report.py measures the clock too.
+    articles = many(500, outlets=[f"Le Phare {n}" for n in range(50)])
+    browser = opened([])
+    before = main_thread_seconds(browser)
+    browser = opened(articles)
+    assert main_thread_seconds(browser) - before < 2
     assert len(marks(browser)) == len(LINES)
+    assert len(visible_articles(browser)) == 500

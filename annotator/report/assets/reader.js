@@ -82,7 +82,8 @@ function probabilitiesOf(segment) {
 }
 
 function badge(label, segment) {
-  const flags = (segment.needs_review ? "?" : "") + (segment.unverified ? ` ${words.unverified_short}` : "");
+  // A no-break space, and a word joiner: the letter stays with the first word of its segment.
+  const flags = `${segment.needs_review ? "?" : ""}${segment.unverified ? `\u00a0${words.unverified_short}` : ""}\u2060`;
   const hidden = [label.name, segment.needs_review && words.needs_review, segment.unverified && words.unverified];
   return make(
     "span",
