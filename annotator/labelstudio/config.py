@@ -33,7 +33,11 @@ COMMENT = "comment"
 SOURCE, CUE, ANONYMITY = "source", "cue", "anonymity_reason"
 NEEDS_REVIEW = "needs_review"
 
-_MARKS = {SOURCE: ("Source", SOURCE_COLOUR, "5"), CUE: ("Indice", CUE_COLOUR, "6")}
+_MARKS = {
+    SOURCE: ("Source", SOURCE_COLOUR, "5", "Extrait exact du segment : voir la deuxième partie du guide"),
+    CUE: ("Indice", CUE_COLOUR, "6", "Extrait exact du segment : voir la deuxième partie du guide"),
+    ANONYMITY: ("Anonymat", "#F0E442", "8", "Les mots qui disent que la source n’est pas nommée, et pourquoi"),
+}
 _KIND_HINTS: Mapping[SourceType, str] = {
     SourceType.PERSON: "Une personne que la page nomme",
     SourceType.ORGANISATION: "Institution, entreprise, État ou sa métonymie",

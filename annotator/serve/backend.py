@@ -37,17 +37,6 @@ _FORMATS: Mapping[str, StdinFormat] = {
 _MANY = frozenset({"application/x-ndjson", "text/csv", PARQUET})
 _UNPACKED = 8  # times the bytes of a body that Parquet may hold: it packs tightly, and can be made to deceive
 
-PARQUET = "application/vnd.apache.parquet"
-_FORMATS: Mapping[str, StdinFormat] = {
-    "text/plain": "text",
-    "text/html": "html",
-    "application/xhtml+xml": "html",
-    "application/x-ndjson": "jsonl",
-    "text/csv": "csv",
-}
-_MANY = frozenset({"application/x-ndjson", "text/csv", PARQUET})
-_UNPACKED = 8  # times the bytes of a body that Parquet may hold: it packs tightly, and can be made to deceive
-
 Score = Callable[[Article], ScoredArticle]
 
 
@@ -154,6 +143,8 @@ def articles_of(body: bytes, content_type: str, limits: Limits) -> tuple[list[Ar
     kind = content_type.partition(";")[0].strip().lower()
     many = kind in _MANY
     if kind in {"application/json", ""}:
+        if not body.strip():
+            raise RefusedError(422, "the body is empty")
         value = parse_json(body)
         many = isinstance(value, list)
         items = value if many else [value]
