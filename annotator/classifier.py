@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from annotator.errors import ModelError
+from annotator.profile.error import ErrorModel, read_error
 from annotator.registry import Manifest, model_path, models_folder, read_manifest
 from annotator.windows import EncodedPage, PageLogits, plan, pool
 
@@ -36,6 +37,7 @@ class SegmentClassifier:
             ModelError: the folder is incomplete, does not match its manifest, or its graph cannot be loaded.
         """
         self.manifest: Manifest = read_manifest(folder)
+        self.error: ErrorModel | None = read_error(folder)
         self._check: Callable[[], None] | None = None
         options = onnxruntime.SessionOptions()
         if threads is not None:

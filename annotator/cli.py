@@ -23,6 +23,7 @@ from rich.table import Table
 from annotator import __version__
 from annotator.errors import AnnotatorError
 from annotator.labelstudio.commands import app as labelstudio_app
+from annotator.report.commands import report
 from annotator.serve.commands import serve
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ labels_app = typer.Typer(help="Labelled pages: check, count.", no_args_is_help=T
 app.add_typer(models_app, name="models")
 app.add_typer(labels_app, name="labels")
 app.add_typer(labelstudio_app, name="labelstudio")
+app.command()(report)
 app.command()(serve)
 
 
@@ -87,8 +89,8 @@ def root(
         raise typer.Exit
     logging.basicConfig(level=logging.DEBUG if verbose else logging.WARNING, format="%(name)s: %(message)s")
     if not verbose:
-        # Libraries warn about single pages; what matters of it stands in the record.
-        for name in ("htmldate", "charset_normalizer"):
+        # Libraries warn about single pages (what matters of it stands in the record) and about their caches.
+        for name in ("htmldate", "charset_normalizer", "matplotlib"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
@@ -235,6 +237,37 @@ def evaluate(
         except OSError as error:
             raise AnnotatorError(f"{as_json}: cannot be written ({error.strerror})") from error
         _say(f"written to {as_json}")
+
+
+@app.command()
+def profile(
+    scored: Annotated[
+        list[Path],
+        typer.Argument(help="Scored records: .jsonl (also .gz) or .parquet, lean or not.", show_default=False),
+    ],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="File to write: .jsonl or .csv.")] = None,
+    by: Annotated[Literal["outlet", "article"], typer.Option("--by", help="What gets a profile.")] = "outlet",
+    force: Annotated[bool, typer.Option("--force", help="Replace an output that exists.")] = False,
+    models: Models = None,
+) -> None:
+    """Profile outlets or articles: who speaks, who is named, in shares with intervals; no overall score.
+
+    Prints tables on a terminal, one JSON object a line elsewhere. Figures marked * are not corrected for the model's
+    error, which is not known for them.
+    """
+    from annotator.profile import errors_in, profile_files, write_profiles
+    from annotator.registry import models_folder
+    from annotator.terminal import profile_tables
+
+    profiles = profile_files(scored, errors_in(models_folder(models)), by=by)
+    if output is not None:
+        write_profiles(profiles, output, overwrite=force)
+    elif sys.stdout.isatty():
+        console = Console(highlight=False)
+        for table in profile_tables(list(profiles), width=console.width):
+            console.print(table, end="\n\n")
+    else:
+        write_profiles(profiles, sys.stdout.buffer)
 
 
 @models_app.command("list")

@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from annotator import __version__, metrics
-from annotator.alignment import INDEX, SPAN_MEASURES, PageCounts, align, count_page
-from annotator.dataset import LabelledPage, digest
+from annotator.alignment import INDEX, SPAN_MEASURES, PageCounts, align, count_page, gate_page
+from annotator.dataset import LabelledPage, digest, outlet_families
 from annotator.errors import InputError
 from annotator.metrics import MISSED
+from annotator.profile.error import ErrorModel
+from annotator.profile.measure import measure_error
 from annotator.records import LABELS, Article, Label, ScoredArticle, Span, check_spans
 
 __all__ = [
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from annotator.metrics import CalibrationScore, Estimate, FloatArray, IntArray, LabelScore, ReviewScore, SpanScore
+    from annotator.profile.measure import GatePage
 
 logger = logging.getLogger(__name__)
 
@@ -72,8 +75,9 @@ class Scores:
 
     ``accuracy_also`` takes the label of a second reader as right too. ``confusion`` has a row for each true label and
     a column for each predicted one, in the order of the labels, then a column for segments without a prediction.
-    ``cuts`` scores the segmentation itself: where segments start, the first of a page left out. ``failed`` names the
-    pages on which the scorer broke down; all their segments count as wrong.
+    ``cuts`` scores the segmentation itself: where segments start, the first of a page left out; ``unverified`` the
+    wordings at a distance, over the segments that the labelled pages judge. ``failed`` names the pages on which the
+    scorer broke down; all their segments count as wrong.
     """
 
     signature: str
@@ -89,6 +93,7 @@ class Scores:
     review: ReviewScore
     attribution: Mapping[str, SpanScore]
     cuts: SpanScore
+    unverified: SpanScore
     failed: tuple[str, ...]
     pages: tuple[PageOutcome, ...]
 
@@ -97,17 +102,25 @@ class Scores:
 class Evaluation:
     """A model on labelled pages: ``own`` with its own segmentation, ``gold`` on the boundaries of the gold segments.
 
-    ``data`` is the digest of the pages (:func:`annotator.dataset.digest`).
+    ``data`` is the digest of the pages (:func:`annotator.dataset.digest`). ``error`` is what profiles are corrected
+    with, measured with its own segmentation.
     """
 
     model_version: str
     data: str
     own: Scores
     gold: Scores
+    error: ErrorModel
 
     def to_dict(self, *, pages: bool = False) -> dict[str, Any]:
         """Return the JSON form, rounded to six decimals, null where undefined; ``pages`` adds the labels of each."""
-        record: dict[str, Any] = _plain(self)
+        record: dict[str, Any] = {
+            "model_version": self.model_version,
+            "data": self.data,
+            "own": _plain(self.own),
+            "gold": _plain(self.gold),
+            "error": self.error.to_dict(),
+        }
         if not pages:
             del record["own"]["pages"], record["gold"]["pages"]
         return record
@@ -177,6 +190,8 @@ def evaluate(
     pages = sorted(pages, key=lambda page: page.article.article_id)
     data = digest(pages)
     weights = metrics.article_weights(len(pages), seed=seed, resamples=resamples)
+    families = outlet_families(page.article.outlet for page in pages)
+    sides: list[GatePage] = []
     versions: set[str] = set()
     runs: dict[Boundaries, tuple[list[PageCounts], list[str]]] = {}
     for boundaries in ("own", "gold"):
@@ -189,6 +204,8 @@ def evaluate(
                 _check(scored, page.article)
                 counts.append(count_page(page, scored.segments))
                 versions.add(scored.model_version)
+                if boundaries == "own":
+                    sides.append(gate_page(page, scored, outlet=families[page.article.outlet]))
             except Exception as error:  # noqa: BLE001 - whatever breaks on a page, the others still count
                 _log_failure(page, error)
                 failed.append(page.article.article_id)
@@ -204,7 +221,13 @@ def evaluate(
             f"|boundaries:{boundaries}|seed:{seed}|resamples:{resamples}|version:{__version__}"
         )
         scores[boundaries] = _summarise(pages, counts, weights, signature, failed)
-    return Evaluation(model_version=version, data=data, own=scores["own"], gold=scores["gold"])
+    return Evaluation(
+        model_version=version,
+        data=data,
+        own=scores["own"],
+        gold=scores["gold"],
+        error=measure_error(sides, data=data),
+    )
 
 
 def compare(
@@ -301,8 +324,9 @@ def _summarise(
             joined("confidence")[given], right[given], joined("probabilities")[given], gold[given]
         ),
         review=metrics.review(right, joined("review")),
-        attribution=dict(zip(SPAN_MEASURES, span_scores[:-1], strict=True)),
-        cuts=span_scores[-1],
+        attribution=dict(zip(SPAN_MEASURES, span_scores[:-2], strict=True)),
+        cuts=span_scores[-2],
+        unverified=span_scores[-1],
         failed=tuple(failed),
         pages=tuple(_outcome(page, count) for page, count in zip(pages, counts, strict=True)),
     )
@@ -343,7 +367,10 @@ def _rows(scores: Scores) -> dict[str, str]:
         "error rate, not reviewed": number(scores.review.error_rate_passed),
         "error rate, reviewed": number(scores.review.error_rate_reviewed),
     }
-    for name, spans in (*scores.attribution.items(), ("segment starts", scores.cuts)):
+    others = [("segment starts", scores.cuts)]
+    if scores.unverified.gold:
+        others.append(("unverified", scores.unverified))
+    for name, spans in (*scores.attribution.items(), *others):
         key = f"F1 {name.replace('_', ' ')} (n={spans.gold})"
         rows[key] = f"{spans.f1}, P {number(spans.precision)}, R {number(spans.recall)}"
     rows |= {"pages that failed": str(len(scores.failed)), "signature": scores.signature}

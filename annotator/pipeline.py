@@ -10,27 +10,36 @@ from pathlib import Path
 
 from annotator.attribution import attribute
 from annotator.classifier import SegmentClassifier
+from annotator.profile import profile_article
 from annotator.reader import language_warning
 from annotator.records import LABELS, Article, Label, Role, ScoredArticle, ScoredSegment, Span
+from annotator.references import complete
 from annotator.segmentation import breaks, segment
+from annotator.unverified import is_unverified
 from annotator.windows import encode
 
 _WORDS = re.compile(r"\w+")
 
 
 def score(article: Article, classifier: SegmentClassifier, *, spans: Sequence[Span] | None = None) -> ScoredArticle:
-    """Segment, classify and attribute one article; ``spans`` replaces the segmentation by one's own.
+    """Segment, classify, attribute and profile one article; ``spans`` replaces the segmentation by one's own.
 
     Probabilities are rounded to four decimals; an article without text gives a record without segments.
     """
     text = article.text
     cut = segment(text) if spans is None else list(spans)
     manifest = classifier.manifest
-    page = encode(text, cut, breaks(text, cut), classifier.tokenizer, manifest.windows, title=article.title)
+    gaps = breaks(text, cut)
+    page = encode(text, cut, gaps, classifier.tokenizer, manifest.windows, title=article.title)
     logits = classifier.logits(page)
     probabilities = classifier.probabilities(logits.labels).round(4) if cut else logits.labels
     labels = [LABELS[int(row.argmax())] for row in probabilities]
     roles = find_roles(article, cut, labels)
+    spoken = [
+        attribute(text, label, logits.tags[i], logits.source_types[i], page.offsets[i])
+        for i, label in enumerate(labels)
+    ]
+    attributions = complete(text, cut, gaps, labels, spoken)
     segments = tuple(
         ScoredSegment(
             span=span,
@@ -39,11 +48,13 @@ def score(article: Article, classifier: SegmentClassifier, *, spans: Sequence[Sp
             probabilities={name: float(p) for name, p in zip(LABELS, row, strict=True)},
             needs_review=bool(row.max() < manifest.calibration.review_below),
             role=role,
-            attribution=attribute(text, label, logits.tags[i], logits.source_types[i], page.offsets[i]),
+            unverified=is_unverified(span.of(text), label),
+            attribution=attribution,
         )
-        for i, (span, label, row, role) in enumerate(zip(cut, labels, probabilities, roles, strict=True))
+        for span, label, row, role, attribution in zip(cut, labels, probabilities, roles, attributions, strict=True)
     )
-    return ScoredArticle(article=article, model_version=classifier.version, segments=segments)
+    scored = ScoredArticle(article=article, model_version=classifier.version, segments=segments)
+    return replace(scored, profile=profile_article(scored, classifier.error).to_dict())
 
 
 def find_roles(article: Article, spans: Sequence[Span], labels: Sequence[Label]) -> list[Role | None]:

@@ -153,6 +153,26 @@ def read_manifest(folder: Path, *, verify: bool = True) -> Manifest:
     return manifest
 
 
+def read_metrics(folder: Path) -> dict[str, Any]:
+    """Read ``metrics.json``, which stands outside the version; empty where there is none.
+
+    Raises:
+        ModelError: it cannot be read, or is not a JSON object.
+    """
+    path = folder / "metrics.json"
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise ModelError(f"{path}: is not JSON ({error})") from error
+    if not isinstance(data, dict):
+        raise ModelError(f"{path}: a JSON object is expected, found {type(data).__name__}")
+    return data
+
+
 def write_manifest(
     folder: Path, windows: WindowConfig, calibration: Calibration, details: Mapping[str, Any]
 ) -> Manifest:

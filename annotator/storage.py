@@ -39,6 +39,17 @@ def read_scored(paths: Iterable[str | Path]) -> Iterator[ScoredArticle]:
         InputError: a file that cannot be read, or is of another format; ``path:line`` opens the message.
         RecordError: a record that is lean or breaks the schema.
     """
+    for where, record in read_records(paths):
+        yield ScoredArticle.from_dict(record, where=where)
+
+
+def read_records(paths: Iterable[str | Path]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Read the records of JSON Lines and Parquet files as they stand, lean or not, each with its ``path:line``.
+
+    Raises:
+        InputError: a file that cannot be read, or is of another format.
+        RecordError: a line that is no JSON object.
+    """
     for path in map(Path, paths):
         if known_format(path) not in {"jsonl", "parquet"}:
             raise InputError(f"{path}: scored articles are read back from .jsonl and .parquet (also .gz) only")
@@ -55,7 +66,7 @@ def read_scored(paths: Iterable[str | Path]) -> Iterator[ScoredArticle]:
                 raise InputError(f"{where}: {row.value}") from row.value
             if not isinstance(row.value, dict):
                 raise RecordError(f"{where}: a JSON object is expected, found {type(row.value).__name__}")
-            yield ScoredArticle.from_dict(_from_columns(row.value, where), where=where)
+            yield where, _from_columns(row.value, where)
 
 
 def _from_columns(record: dict[str, Any], where: str) -> dict[str, Any]:

@@ -88,7 +88,7 @@ class PageLogits:
 
 
 def _quotation_marks(text: str) -> Iterable[tuple[int, bool]]:
-    """Yield the marks of ``text`` in order, with whether each opens; a straight one opens before a word, else closes."""
+    """Yield the marks of ``text``, with whether each opens; a straight one opens before a word, else closes."""
     for found in _MARK.finditer(text):
         at, mark = found.start(), found.group()
         if mark == '"':

@@ -14,40 +14,20 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "labelstudio")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "labelstudio")]
 
 import browser as chromium
 from scenario import GUIDE, second_person, tasks_of
+from scored_labels import as_scored
 from server import running
 
-from annotator.dataset import LabelledPage, read_pages
+from annotator.dataset import read_pages
 from annotator.labelstudio.client import Server
 from annotator.labelstudio.project import init, open_project
 from annotator.labelstudio.push import push
-from annotator.records import LABELS, ScoredArticle, ScoredSegment
 
 PAGES = 6
 EMAIL, PASSWORD = "merle@example.org", "motdepasse456"
-
-
-def as_scored(page: LabelledPage) -> ScoredArticle:
-    """Return the page as a model might have scored it: every seventh segment is one to review."""
-    segments = []
-    for index, seg in enumerate(page.segments):
-        sure = 0.55 if index % 7 == 3 else 0.97 - index % 5 / 50
-        rest = {label: round((1 - sure) / 3, 4) for label in LABELS}
-        segments.append(
-            ScoredSegment(
-                span=seg.span,
-                label=seg.label,
-                confidence=round(sure, 4),
-                probabilities=rest | {seg.label: round(sure, 4)},
-                needs_review=sure < 0.6,
-                unverified=seg.unverified,
-                attribution=seg.attribution,
-            )
-        )
-    return ScoredArticle(article=page.article, model_version="v20261122", segments=tuple(segments))
 
 
 def main() -> int:
@@ -77,7 +57,9 @@ def main() -> int:
         chromium.open_task(driver, found.url, project["id"], tasks[0]["id"])
         time.sleep(3)
         driver.save_screenshot(str(folder / "label-studio-page.png"))
-        source = next(i["id"] for i in tasks[0]["predictions"][0]["result"] if i["value"].get("labels") == ["source"])
+        source = next(
+            i["id"] for i in tasks[0]["predictions"][0]["result"] if i.get("value", {}).get("labels") == ["source"]
+        )
         chromium.select_region(driver, source)
         time.sleep(1)
         driver.save_screenshot(str(folder / "label-studio-region.png"))

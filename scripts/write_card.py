@@ -3,7 +3,12 @@
     annotator evaluate labels/gate.jsonl --json runs/gate.json
     python scripts/write_card.py --metrics "labels/gate=runs/gate.json" "real/gate †=runs/real-gate.json"
 
-A name that ends in † marks pages that are not redistributed.
+A name that ends in † marks pages that are not redistributed. What profiles are corrected with (docs/profile.md)
+comes from one evaluation of all gate pages together, and is kept as ``error`` in metrics.json; --error alone replaces
+it and leaves the rest:
+
+    annotator evaluate labels/gate.jsonl REAL/gate.jsonl --json runs/gates.json
+    python scripts/write_card.py --error runs/gates.json
 """
 
 from __future__ import annotations
@@ -16,7 +21,7 @@ from typing import Any
 
 from annotator.errors import AnnotatorError
 from annotator.records import LABELS
-from annotator.registry import Manifest, model_path, models_folder, read_manifest, replace_text
+from annotator.registry import Manifest, model_path, models_folder, read_manifest, read_metrics, replace_text
 
 CARD = """---
 language: fr
@@ -88,17 +93,27 @@ def card(manifest: Manifest, metrics: dict[str, Any]) -> str:
 def main() -> int:
     """Write both files into the folder of the version."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--metrics", nargs="+", required=True, metavar="NAME=JSON")
+    parser.add_argument("--metrics", nargs="+", default=[], metavar="NAME=JSON")
+    parser.add_argument("--error", type=Path, metavar="JSON", help="evaluation of all gate pages together")
     parser.add_argument("--models", type=Path)
     parser.add_argument("--model", help="version (default: the current one)")
     args = parser.parse_args()
+    if not args.metrics and args.error is None:
+        parser.error("name --metrics, --error or both")
     try:
         folder = model_path(models_folder(args.models), args.model)
         pairs = [item.rpartition("=") for item in args.metrics]
         metrics = {name: json.loads(Path(path).read_text(encoding="utf-8")) for name, _, path in pairs}
-        replace_text(folder / "README.md", card(read_manifest(folder), metrics))
+        for data in metrics.values():
+            data.pop("error", None)  # of one file; profiles want that of all
+        if metrics:
+            replace_text(folder / "README.md", card(read_manifest(folder), metrics))
+        kept = read_metrics(folder)
+        if args.error is not None:
+            kept["error"] = json.loads(args.error.read_text(encoding="utf-8"))["error"]
+        metrics = {**(metrics or kept), **({"error": kept["error"]} if "error" in kept else {})}
         replace_text(folder / "metrics.json", json.dumps(metrics, indent=1, ensure_ascii=False) + "\n")
-    except (AnnotatorError, OSError, ValueError) as error:
+    except (AnnotatorError, OSError, ValueError, KeyError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -31,3 +32,16 @@ def shared_data() -> Path:
 def repository() -> Path:
     """The root of the checkout."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """A headless Chromium (see chromium.py), one for the session."""
+    if find_spec("selenium") is None:
+        missing("selenium is not installed (pip install selenium)")
+    from chromium import browser, find_browser  # noqa: PLC0415 -- selenium
+
+    if find_browser() is None:
+        missing("Chromium and chromedriver are not on PATH (apt-get install both)")
+    with browser(width=1280, height=1000) as found:
+        yield found

@@ -47,6 +47,14 @@ def test_the_wheel_has_the_model_in_use_and_no_base(installed):
     assert size < 40e6
 
 
+def test_the_installed_package_writes_a_report(installed, tmp_path):
+    (tmp_path / "page.txt").write_text("Le préfet a démenti, selon la radio locale.", encoding="utf-8")
+    assert run(installed, tmp_path, "score", "page.txt", "-o", "scored.jsonl").returncode == 0
+    done = run(installed, tmp_path, "report", "scored.jsonl", "--lang", "en")
+    assert done.returncode == 0, done.stderr
+    assert "Le préfet a démenti, selon la radio locale." in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
 def test_promote_never_writes_into_an_installed_package(installed, tmp_path, repository):
     version = (repository / "models" / "CURRENT").read_text(encoding="utf-8").strip()
     elsewhere = tmp_path / "site-packages"

@@ -262,3 +262,25 @@ def test_logging_names_what_was_fused(trained, tmp_path, caplog):
     with caplog.at_level(logging.INFO):
         publishing.export_onnx(trained[0], tmp_path / "graph.onnx", quantisation="none")
     assert any("SkipLayerNormalization" in record.getMessage() for record in caplog.records)
+
+
+def test_variants_are_compared_on_a_fold_and_their_weights_averaged(repository, base_folder, tmp_path):
+    lines = (repository / "labels" / "train.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    gate = (repository / "labels" / "gate.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    for name, part in (("own", lines[:3]), ("press", lines[20:60:5]), ("gate", gate[:2])):
+        (tmp_path / f"{name}.jsonl").write_text("".join(part), encoding="utf-8")
+    small = "epochs=1,pack_tokens=512,windows.max_tokens=256"
+    command = [
+        sys.executable, "scripts/compare_training.py", f"one:{small}", "alone:epochs=1,pack_tokens=512",
+        f"mean@one:{small}+two:{small},seed=2", "--base", base_folder, "--run", str(tmp_path / "run"), "--fold", "0",
+        *(word for name in ("own", "press", "gate") for word in (f"--{name}", str(tmp_path / f"{name}.jsonl"))),
+    ]  # fmt: skip
+    done = subprocess.run(command, cwd=repository, capture_output=True, text=True, timeout=400, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    rows = [line for line in done.stdout.splitlines() if ", held out |" in line]
+    assert [row.split(":")[0] for row in rows] == ["| one", "| alone", "| mean@one"]
+    assert len(list((tmp_path / "run" / "fold0").iterdir())) == 3
+    wrong = subprocess.run([*command[:2], "none-such", *command[5:]], cwd=repository, capture_output=True, text=True,
+                           timeout=120, check=False)  # fmt: skip
+    assert wrong.returncode == 2
+    assert "none-such: no such variant" in wrong.stderr

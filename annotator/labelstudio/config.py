@@ -1,7 +1,6 @@
 """The labelling config and the settings of a project, their diff, and what may not be changed.
 
-People see the French ``value`` of a label; Label Studio stores its ``alias``, which is the id of the codebook. The
-colours are those of Okabe and Ito ("Color Universal Design", 2008), which the colour-blind tell apart.
+People see the French ``value`` of a label; Label Studio stores its ``alias``, which is the id of the codebook.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from typing import Any
 from markdown_it import MarkdownIt
 
 from annotator.errors import InputError
+from annotator.marks import CUE_COLOUR, KIND_NAMES, LABEL_MARKS, REVIEW_COLOUR, SOURCE_COLOUR
 from annotator.records import LABELS, Label, SourceType
 
 # Names of the controls: stored in every result as from_name, so they are part of the data.
@@ -30,28 +30,20 @@ DISCUSS = "discuss"
 NOTE = "note"
 COMMENT = "comment"
 
-SOURCE, CUE = "source", "cue"
+SOURCE, CUE, ANONYMITY = "source", "cue", "anonymity_reason"
 NEEDS_REVIEW = "needs_review"
 
-LABEL_NAMES: Mapping[Label, str] = {
-    Label.REPORTED_CLAIM: "Fait rapporté",
-    Label.ATTRIBUTED_QUOTE: "Citation attribuée",
-    Label.EDITORIAL_FRAMING: "Cadrage éditorial",
-    Label.BOILERPLATE: "Paratexte",
+_MARKS = {
+    SOURCE: ("Source", SOURCE_COLOUR, "5", "Extrait exact du segment : voir la deuxième partie du guide"),
+    CUE: ("Indice", CUE_COLOUR, "6", "Extrait exact du segment : voir la deuxième partie du guide"),
+    ANONYMITY: ("Anonymat", "#F0E442", "8", "Les mots qui disent que la source n’est pas nommée, et pourquoi"),
 }
-_LABEL_COLOURS: Mapping[Label, str] = {
-    Label.REPORTED_CLAIM: "#56B4E9",
-    Label.ATTRIBUTED_QUOTE: "#009E73",
-    Label.EDITORIAL_FRAMING: "#E69F00",
-    Label.BOILERPLATE: "#999999",
-}
-_MARKS = {SOURCE: ("Source", "#0072B2", "5"), CUE: ("Indice", "#CC79A7", "6")}
-_KINDS: Mapping[SourceType, tuple[str, str]] = {
-    SourceType.PERSON: ("Personne nommée", "Une personne que la page nomme"),
-    SourceType.ORGANISATION: ("Organisation", "Institution, entreprise, État ou sa métonymie"),
-    SourceType.DOCUMENT: ("Document", "Rapport, étude, loi, câble, sondage, message"),
-    SourceType.MEDIA: ("Média", "Un autre média ou une agence cités comme source"),
-    SourceType.ANONYMOUS: ("Anonyme", "Une personne ou un groupe non nommés"),
+_KIND_HINTS: Mapping[SourceType, str] = {
+    SourceType.PERSON: "Une personne que la page nomme",
+    SourceType.ORGANISATION: "Institution, entreprise, État ou sa métonymie",
+    SourceType.DOCUMENT: "Rapport, étude, loi, câble, sondage, message",
+    SourceType.MEDIA: "Un autre média ou une agence cités comme source",
+    SourceType.ANONYMOUS: "Une personne ou un groupe non nommés",
 }
 _BAR = (
     "position: sticky; top: 0; z-index: 5; display: flex; flex-wrap: wrap; gap: 0 1.5em; padding: 6px 0; "
@@ -117,12 +109,13 @@ def labelling_config(guide: str) -> str:
     bar = ET.SubElement(view, "View", style=_BAR)
     labels = ET.SubElement(bar, "Labels", name=LABEL, toName=TEXT, choice="single", showInline="true")
     for number, label in enumerate(LABELS, start=1):
-        _label(labels, LABEL_NAMES[label], label, _LABEL_COLOURS[label], str(number), hints[label])
+        mark = LABEL_MARKS[label]
+        _label(labels, mark.fr, label, mark.colour, str(number), hints[label])
     marks = ET.SubElement(bar, "Labels", name=MARK, toName=TEXT, choice="single", showInline="true")
-    for alias, (name, colour, key) in _MARKS.items():
-        _label(marks, name, alias, colour, key, "Extrait exact du segment : voir la deuxième partie du guide")
+    for alias, (name, colour, key, hint) in _MARKS.items():
+        _label(marks, name, alias, colour, key, hint)
     review = ET.SubElement(bar, "Labels", name=REVIEW, toName=TEXT, choice="single", showInline="true")
-    _label(review, "⚑ À vérifier", NEEDS_REVIEW, "#D55E00", "7", "Le modèle hésite : à relire en premier")
+    _label(review, "⚑ À vérifier", NEEDS_REVIEW, REVIEW_COLOUR, "7", "Le modèle hésite : à relire en premier")
     ET.SubElement(
         ET.SubElement(view, "View", style="white-space: pre-wrap; line-height: 1.7; max-width: 60em"),
         "Text",
@@ -134,8 +127,8 @@ def labelling_config(guide: str) -> str:
         showLabels="true",
     )
     kinds = _choices(view, KIND, whenLabelValue=f"{SOURCE},{CUE}", choice="single-radio", showInline="true")
-    for key, (kind, (name, hint)) in zip("qwert", _KINDS.items(), strict=True):
-        ET.SubElement(kinds, "Choice", value=name, alias=kind, hint=hint, hotkey=key)
+    for key, (kind, hint) in zip("qwert", _KIND_HINTS.items(), strict=True):
+        ET.SubElement(kinds, "Choice", value=KIND_NAMES[kind][0], alias=kind, hint=hint, hotkey=key)
     # Conditions compare what is stored; with whenTagName as well, choices of a region would not be submitted.
     speaking = f"{Label.REPORTED_CLAIM},{Label.ATTRIBUTED_QUOTE}"
     unverified = _choices(view, UNVERIFIED, whenLabelValue=speaking, choice="single-radio", showInline="true")

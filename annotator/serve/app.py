@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from annotator import __version__
 from annotator.classifier import SegmentClassifier
 from annotator.records import Article, ScoredArticle
+from annotator.report.view import preferred, view_page, view_policy
 from annotator.serve import backend
 from annotator.serve.counts import CONTENT_TYPE, Counts
 from annotator.serve.hints import Hints
@@ -36,6 +37,13 @@ def _body(*kinds: str, example: Any) -> dict[str, Any]:
     return {"requestBody": {"content": {"application/json": {"example": example}, **content}, "required": True}}
 
 
+_VIEW_HEADERS = {
+    "Content-Security-Policy": view_policy(),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",  # another version of annotator may answer here tomorrow
+    "Vary": "Accept-Language",
+}
 _ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"description": text, "content": {"application/json": {"example": {"error": "one line"}}}}
     for status, text in (
@@ -161,7 +169,10 @@ def create_app(
     @app.post(
         "/score", tags=["scoring"], summary="One record a page (schema 1); a list of pages gives a list",
         responses=_ERRORS,
-        openapi_extra=_body("text/html", "text/plain", example={"text": "Le préfet a démenti, selon la radio."}),
+        openapi_extra=_body(
+            "text/html", "text/plain", "application/x-ndjson", "text/csv", backend.PARQUET,
+            example={"text": "Le préfet a démenti, selon la radio."},
+        ),
     )  # fmt: skip
     async def score_pages(request: Request) -> Response:
         body = await request.body()
@@ -180,6 +191,12 @@ def create_app(
     @app.get("/metrics", tags=["operation"], summary="Figures for Prometheus", responses=_ERRORS)
     async def metrics() -> Response:
         return Response(counts.text(model.loaded.version), media_type=CONTENT_TYPE)
+
+    @app.get("/", include_in_schema=False)
+    async def view(request: Request) -> Response:
+        lang = preferred(request.query_params.get("lang"), request.headers.get("accept-language", ""))
+        page = await _in_thread(partial(view_page, lang))
+        return HTMLResponse(page, headers=_VIEW_HEADERS)
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> Response:

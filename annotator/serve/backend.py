@@ -10,10 +10,14 @@ import logging
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from itertools import islice
+from tempfile import NamedTemporaryFile
 from typing import Any
 
+import pyarrow.parquet as pq
+
 from annotator.errors import AnnotatorError, InputError, RecordError
-from annotator.labelstudio.config import TEXT
+from annotator.labelstudio.config import LABEL, MARK, TEXT
 from annotator.labelstudio.convert import article_of, prediction, shown_text
 from annotator.reader import ID_FIELDS, TEXT_FIELDS, StdinFormat, read_articles
 from annotator.records import Article, ScoredArticle
@@ -21,6 +25,17 @@ from annotator.serve.limits import Limits, RefusedError
 from annotator.serve.model import OutOfTimeError
 
 _log = logging.getLogger(__name__)
+
+PARQUET = "application/vnd.apache.parquet"
+_FORMATS: Mapping[str, StdinFormat] = {
+    "text/plain": "text",
+    "text/html": "html",
+    "application/xhtml+xml": "html",
+    "application/x-ndjson": "jsonl",
+    "text/csv": "csv",
+}
+_MANY = frozenset({"application/x-ndjson", "text/csv", PARQUET})
+_UNPACKED = 8  # times the bytes of a body that Parquet may hold: it packs tightly, and can be made to deceive
 
 Score = Callable[[Article], ScoredArticle]
 
@@ -76,7 +91,9 @@ def predict(
             _log.info("task %s is not predicted: %s", name, reason)
             found = {"model_version": version, "score": 0.0, "result": []}
         if controls is not None:
-            found["result"] = [item for item in found["result"] if item["from_name"] in controls]
+            # An arrow is no control's; it needs the marks at both its ends, and their labels.
+            known = controls | ({None} if {LABEL, MARK} <= controls else set())
+            found["result"] = [item for item in found["result"] if item.get("from_name") in known]
         results.append(found)
     if left := len(tasks) - len(results):
         _log.warning("%d of %d tasks are not predicted, within the limits: ask for them again", left, len(tasks))
@@ -124,13 +141,8 @@ def articles_of(body: bytes, content_type: str, limits: Limits) -> tuple[list[Ar
         RefusedError: it cannot be read, or is too long.
     """
     kind = content_type.partition(";")[0].strip().lower()
-    many = False
-    if kind in {"text/html", "application/xhtml+xml"}:
-        fmt: StdinFormat = "html"
-    elif kind == "text/plain":
-        fmt = "text"
-    elif kind in {"application/json", ""}:
-        fmt = "jsonl"
+    many = kind in _MANY
+    if kind in {"application/json", ""}:
         if not body.strip():
             raise RefusedError(422, "the body is empty")
         value = parse_json(body)
@@ -138,20 +150,47 @@ def articles_of(body: bytes, content_type: str, limits: Limits) -> tuple[list[Ar
         items = value if many else [value]
         _check_count(len(items), limits)
         body = b"".join(json.dumps(item).encode() + b"\n" for item in _named(items))
-    else:
-        raise RefusedError(422, "Content-Type must be application/json, text/html or text/plain")
+    elif kind not in _FORMATS and kind != PARQUET:
+        raise RefusedError(422, f"Content-Type must be application/json, {', '.join((*_FORMATS, PARQUET))}")
+    fmt = _FORMATS.get(kind, "jsonl")
     try:
-        articles = list(read_articles(["-"], stdin=io.BytesIO(body), stdin_format=fmt)) if body else []
+        articles = _read_parquet(body, limits) if kind == PARQUET else _read(body, fmt, limits) if body else []
     except InputError as error:
         raise RefusedError(422, str(error).replace("stdin:", "article ")) from error
     except AnnotatorError as error:
         raise RefusedError(422, str(error)) from error
-    if fmt != "jsonl":
+    if fmt in {"text", "html"}:
         articles = [replace(article, article_id="text-" + article.text_sha256[:16]) for article in articles]
     for number, article in enumerate(articles, start=1):
         if len(article.text) > limits.characters:
             raise RefusedError(413, f"article {number}: {len(article.text)} characters, {limits.characters} at most")
     return articles, many
+
+
+def _read(body: bytes, fmt: StdinFormat, limits: Limits) -> list[Article]:
+    pages = read_articles(["-"], stdin=io.BytesIO(body), stdin_format=fmt)
+    articles = list(islice(pages, limits.articles + 1))
+    _check_count(len(articles), limits)
+    return articles
+
+
+def _read_parquet(body: bytes, limits: Limits) -> list[Article]:
+    with NamedTemporaryFile(suffix=".parquet") as file:
+        file.write(body)
+        file.flush()
+        try:
+            groups = pq.ParquetFile(file.name).metadata
+            size = sum(groups.row_group(i).total_byte_size for i in range(groups.num_row_groups))
+        except (ValueError, OSError) as error:
+            raise RefusedError(422, "the body is no Parquet file, or a damaged one") from error
+        if size > _UNPACKED * limits.body_bytes:
+            raise RefusedError(413, f"the file holds {size} bytes when unpacked: send fewer articles at once")
+        try:
+            articles = list(islice(read_articles([file.name]), limits.articles + 1))
+        except InputError as error:
+            raise RefusedError(422, str(error).replace(f"{file.name}:", "article ")) from error
+        _check_count(len(articles), limits)
+        return [replace(art, article_id=art.article_id.replace(file.name, "parquet")) for art in articles]
 
 
 def _named(items: list[Any]) -> list[Any]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-from contextlib import contextmanager
-
-from selenium import webdriver
+from chromium import browser, find_browser
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
+
+__all__ = ["browser", "find_browser"]  # beside what is here
 
 PATIENCE = 30
 
@@ -28,27 +27,6 @@ for (const node of document.querySelectorAll('[class*=htx-highlight]')) {
 }
 return regions;
 """
-
-
-def find_browser() -> tuple[str, str] | None:
-    """Return Chromium and its driver, None where one is missing."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    driver = shutil.which("chromedriver")
-    return (chromium, driver) if chromium and driver else None
-
-
-@contextmanager
-def browser(*, width=1500, height=1000):
-    chromium, driver = find_browser()
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", f"--window-size={width},{height}"):
-        options.add_argument(argument)
-    found = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    try:
-        yield found
-    finally:
-        found.quit()
 
 
 def log_in(driver, url, email, password):
