@@ -315,6 +315,7 @@ def labels_stats(
         return
     header, *rows = result.table()
     _print_rows(header, rows)
+    typer.echo("origins\t" + ", ".join(f"{count} {name}" for name, count in result.origins.items() if count))
     typer.echo(f"digest {result.digest}")
 
 
