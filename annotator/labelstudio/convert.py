@@ -30,6 +30,7 @@ CODES: Mapping[str, str] = {
     SOURCE: "s",
     CUE: "c",
 }
+BLIND = "blind"  # in a task's data: its prediction is not shown (push --blind)
 _REGION_ID = re.compile(r"([rqfbsc])(\d+)-(\d+)-([0-9a-f]{8})-(.*)\Z", re.DOTALL)
 # What a browser or a database does not keep: NUL, lone surrogates. Line ends: see shown_text.
 _UNKEPT = re.compile("[\0\ud800-\udfff]")

@@ -14,7 +14,7 @@ from typing import Any
 
 from annotator.errors import AnnotatorError, InputError, RecordError
 from annotator.labelstudio.config import TEXT
-from annotator.labelstudio.convert import article_of, prediction, shown_text
+from annotator.labelstudio.convert import BLIND, article_of, prediction, shown_text
 from annotator.reader import ID_FIELDS, TEXT_FIELDS, StdinFormat, read_articles
 from annotator.records import Article, ScoredArticle
 from annotator.serve.limits import Limits, RefusedError
@@ -63,6 +63,8 @@ def predict(tasks: list[Any], label_config: Any, version: str, score: Score, lim
     for task in tasks:
         try:
             found = prediction(score(_article_of_task(task, limits)))
+            if task["data"].get(BLIND):  # nobody is to see it (push --blind)
+                found["result"] = []
         except OutOfTimeError:
             raise
         except Exception as error:  # noqa: BLE001 -- one result a task, whatever it holds; its text may quote the task
