@@ -9,13 +9,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 
 from annotator.errors import InputError
 from annotator.labelstudio.commands import DEFAULT_URL, Token, TokenFile, Url, _server
+
+ImportFormat = Literal["csv", "conll", "labelstudio"]
 
 app = typer.Typer(help="Labelled pages: check, count, compare, choose, mend.", no_args_is_help=True)
 
@@ -171,6 +173,68 @@ def adjudicate(
         _say(f"{len(found)} segments of {len({item.article_id for item in found})} pages wait for a decision")
         raise typer.Exit(1)
     _say("nothing waits for a decision")
+
+
+@app.command("import")
+def import_(
+    source: Annotated[Path, typer.Argument(help="Labelled data, UTF-8.", show_default=False)],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Labelled pages to write (.jsonl, .jsonl.gz).")],
+    fmt: Annotated[ImportFormat, typer.Option("--format", help="What it is.")] = "csv",
+    names: Annotated[
+        list[str] | None, typer.Option("--map", metavar="THEIRS=OURS", help="Another name of a label.")
+    ] = None,
+    outlet: Annotated[str | None, typer.Option("--outlet", help="Outlet of pages that state none.")] = None,
+) -> None:
+    """Make labelled pages of data of one's own: CSV of sentence and label, CoNLL, a Label Studio export."""
+    from annotator.dataset import check, write_pages
+    from annotator.label_import import import_file
+
+    pages, refused = import_file(source, fmt, names=_pairs("--map", names), outlet=outlet)
+    for line in (*refused, *check(pages, where=str(source))):
+        _say(line)
+    write_pages(pages, output)
+    _say(f"{len(pages)} pages, {sum(len(page.segments) for page in pages)} segments written to {output}")
+    if refused:
+        raise typer.Exit(1)
+
+
+@app.command()
+def migrate(
+    paths: Annotated[
+        list[Path], typer.Argument(help="Labelled pages, gate.json, a labelling config (.xml), or folders of them.")
+    ],
+    rename: Annotated[
+        list[str] | None, typer.Option("--rename", metavar="OLD=NEW", help="Several OLD to one NEW: a merge.")
+    ] = None,
+    split: Annotated[
+        list[str] | None, typer.Option("--split", metavar="OLD=FILE", help="CSV: article_id, start, label.")
+    ] = None,
+    write: Annotated[bool, typer.Option("--write", help="Change the files; else only say what would be.")] = False,
+) -> None:
+    """Rename, merge or split a label in files; each keeps a backup beside it (.before)."""
+    from annotator.migration import Migration, apply, plan, read_decisions
+
+    splits = {old: read_decisions(Path(file)) for old, file in _pairs("--split", split).items()}
+    migration = Migration(renames=_pairs("--rename", rename), splits=splits)
+    changes = plan(paths, migration)
+    for change in changes:
+        for (old, new), count in sorted(change.counts.items()):
+            typer.echo(f"{change.path}\t{old}\t{new or '(dropped)'}\t{count}")
+    if write:
+        for backup in apply(changes):
+            _say(f"before: {backup}")
+    else:
+        _say(f"{len(changes)} files would change: add --write")
+
+
+def _pairs(option: str, given: Sequence[str] | None) -> dict[str, str]:
+    pairs = {}
+    for item in given or ():
+        left, sign, right = item.partition("=")
+        if not (left and sign and right):
+            raise InputError(f"{option} {item}: write it as LEFT=RIGHT")
+        pairs[left] = right
+    return pairs
 
 
 def _say(message: str) -> None:

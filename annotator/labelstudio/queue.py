@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from annotator.errors import InputError
 from annotator.labelstudio.client import Server
 from annotator.labelstudio.views import write_queue_view, write_scores
 from annotator.records import ScoredArticle
@@ -58,7 +59,10 @@ def write_queue(
         keep=lambda task: (int(task["id"]), str((task.get("data") or {}).get("article_id")), _work(task)),
         progress=lambda n, total: tell("tasks", n, total),
     )
-    known = {item.article_id: item for item in candidates(scored, genres)}
+    found = candidates(scored, genres)
+    known = {item.article_id: item for item in found}
+    if len(known) != len(found):
+        raise InputError(f"{len(found) - len(known)} articles come twice in the scored files: give each once")
     waiting: dict[str, list[int]] = {}
     begun: set[str] = set()
     done: list[Candidate] = []

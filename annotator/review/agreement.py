@@ -319,8 +319,8 @@ def _with_model(ratings: _Ratings, draw: _Resampler) -> list[Measure]:
         mask = judged & (ratings.shown == wanted)
         if not mask.any():
             continue
-        unit, rater = np.nonzero(mask)
-        same = (ratings.table[unit, rater] == ratings.model[unit]).astype(np.float64)
+        unit, person = np.nonzero(mask)
+        same = (ratings.table[unit, person] == ratings.model[unit]).astype(np.float64)
         weights, number = draw.weights(ratings.article[unit])
         counts = np.zeros((weights.shape[1], 2))
         np.add.at(counts, number, np.stack([same, np.ones_like(same)], axis=1))

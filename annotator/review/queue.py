@@ -8,6 +8,7 @@ hard pages alone, and are the ones to measure on.
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -107,9 +108,9 @@ def queue(
     def gain(page: Candidate) -> float:
         # A genre that nobody stated says nothing of how much it has been seen.
         seen = genres[page.genre] if page.genre is not None else 0
-        return page.uncertainty / ((1 + outlets[families[page.outlet]]) * (1 + seen) ** 0.5)
+        return page.uncertainty / ((1 + outlets[families[page.outlet]]) * math.sqrt(1 + seen))
 
-    places = []
+    places: list[Place] = []
     while left:
         drawn = rng.random() < how.random_share
         chosen = rng.choice(list(left.values())) if drawn else max(left.values(), key=gain)

@@ -97,7 +97,7 @@ def test_with_two_annotators_a_task_what_is_begun_comes_first(server, project):
     assert seen_in(server, project, QUEUE)[-1] == "a0"  # not scored: last
     annotate(server, begun)
     assert write_queue(server, project, scored).done == 1
-    with pytest.raises(InputError, match="come twice"):
+    with pytest.raises(InputError, match="1 articles come twice"):
         write_queue(server, project, [*scored, replace(scored[1])])
 
 
