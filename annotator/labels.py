@@ -188,8 +188,9 @@ def import_(
     """Make labelled pages of data of one's own: CSV of sentence and label, CoNLL, a Label Studio export."""
     from annotator.dataset import check, write_pages
     from annotator.label_import import import_file
+    from annotator.migration import read_pairs
 
-    pages, refused = import_file(source, fmt, names=_pairs("--map", names), outlet=outlet)
+    pages, refused = import_file(source, fmt, names=read_pairs("--map", names), outlet=outlet)
     for line in (*refused, *check(pages, where=str(source))):
         _say(line)
     write_pages(pages, output)
@@ -212,10 +213,10 @@ def migrate(
     write: Annotated[bool, typer.Option("--write", help="Change the files; else only say what would be.")] = False,
 ) -> None:
     """Rename, merge or split a label in files; each keeps a backup beside it (.before)."""
-    from annotator.migration import Migration, apply, plan, read_decisions
+    from annotator.migration import Migration, apply, plan, read_decisions, read_pairs
 
-    splits = {old: read_decisions(Path(file)) for old, file in _pairs("--split", split).items()}
-    migration = Migration(renames=_pairs("--rename", rename), splits=splits)
+    splits = {old: read_decisions(Path(file)) for old, file in read_pairs("--split", split).items()}
+    migration = Migration(renames=read_pairs("--rename", rename), splits=splits)
     changes = plan(paths, migration)
     for change in changes:
         for (old, new), count in sorted(change.counts.items()):
@@ -225,16 +226,6 @@ def migrate(
             _say(f"before: {backup}")
     else:
         _say(f"{len(changes)} files would change: add --write")
-
-
-def _pairs(option: str, given: Sequence[str] | None) -> dict[str, str]:
-    pairs = {}
-    for item in given or ():
-        left, sign, right = item.partition("=")
-        if not (left and sign and right):
-            raise InputError(f"{option} {item}: write it as LEFT=RIGHT")
-        pairs[left] = right
-    return pairs
 
 
 def _say(message: str) -> None:

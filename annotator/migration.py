@@ -44,6 +44,21 @@ class FileChange:
     counts: Mapping[tuple[str, str], int]
 
 
+def read_pairs(option: str, given: Iterable[str] | None) -> dict[str, str]:
+    """Return LEFT=RIGHT values of a command's option as a mapping.
+
+    Raises:
+        InputError: a value is not of that form.
+    """
+    pairs = {}
+    for item in given or ():
+        left, sign, right = item.partition("=")
+        if not (left and sign and right):
+            raise InputError(f"{option} {item}: write it as LEFT=RIGHT")
+        pairs[left] = right
+    return pairs
+
+
 def read_decisions(path: Path) -> dict[Place, str]:
     """Read the decisions of a split: CSV with the columns article_id, start, label.
 
@@ -79,7 +94,7 @@ def plan(paths: Iterable[Path], migration: Migration) -> list[FileChange]:
             elif path.suffix == ".json":
                 new = json.dumps(_gate(json.loads(text), migration, counts), indent=2, ensure_ascii=False) + "\n"
             else:
-                new = _config(text, migration, counts)
+                new = migrated_config(text, migration, counts)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path}: cannot be migrated: {error!r}") from error
         if counts:
@@ -134,14 +149,16 @@ def _segment(
         old = segment.get(key)
         if isinstance(old, list):
             old = old[0]
-        new = migration.renames.get(old) if isinstance(old, str) else None
+        if not isinstance(old, str):
+            continue
+        new = migration.renames.get(old)
         if old in migration.splits:
             new = migration.splits[old].get(place)
             if new is None:
                 raise InputError(f"{path}: page {place[0]!r}: segment at {place[1]} {old}: no decision: add its line")
         if new is not None and new != old:
             segment[key] = new
-            counts[str(old), new] += 1
+            counts[old, new] += 1
     if segment.get("also") == segment["label"]:
         segment["also"] = None
     if segment["label"] in set(Label) - set(_SPEAKING):  # these take no attribution
@@ -172,13 +189,14 @@ def _gate(value: Any, migration: Migration, counts: Counter[tuple[str, str]]) ->
     return out
 
 
-def _config(text: str, migration: Migration, counts: Counter[tuple[str, str]]) -> str:
-    """Rename what results store (alias, or value without one) and the conditions on it, in a labelling config."""
+def migrated_config(text: str, migration: Migration, counts: Counter[tuple[str, str]] | None = None) -> str:
+    """Rename the aliases of labels, which results store, and the conditions on them, in a labelling config (XML)."""
+    seen = Counter() if counts is None else counts
 
     def swap(match: re.Match[str]) -> str:
         names = match[3].split(",")
         new = [migration.renames.get(name, name) for name in names]
-        counts.update((old, now) for old, now in zip(names, new, strict=True) if old != now)
+        seen.update((old, now) for old, now in zip(names, new, strict=True) if old != now)
         return f"{match[1]}={match[2]}{','.join(dict.fromkeys(new))}{match[2]}"
 
     return re.sub(r"""\b(alias|whenLabelValue)\s*=\s*(["'])([^"']*)\2""", swap, text)

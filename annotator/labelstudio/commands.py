@@ -194,6 +194,33 @@ def pull(
 
 
 @app.command()
+def migrate(
+    rename: Annotated[list[str], typer.Option("--rename", metavar="OLD=NEW", help="Several OLD to one NEW: a merge.")],
+    backup: Annotated[Path, typer.Option("--backup", help="File that keeps config and results as they were (.json).")],
+    url: Url = DEFAULT_URL,
+    token: Token = None,
+    token_file: TokenFile = None,
+    project: Title = DEFAULT_TITLE,
+    write: Annotated[bool, typer.Option("--write", help="Change the project; else only say what would be.")] = False,
+) -> None:
+    """Rename or merge a label in the project: its config, and every annotation, draft and prediction."""
+    from annotator.labelstudio.lock import locked
+    from annotator.labelstudio.project import open_project
+    from annotator.labelstudio.relabel import relabel
+    from annotator.migration import read_pairs
+
+    renames = read_pairs("--rename", rename)
+    with _server(url, token, token_file) as server, locked(server.url, project), _progress() as tell:
+        report = relabel(
+            server, open_project(server, project), renames, backup, dry_run=not write,
+            progress=lambda done, total: tell("results", done, total),
+        )  # fmt: skip
+    for old, count in sorted(report.regions.items()):
+        typer.echo(f"{old}\t{renames[old]}\t{count}")
+    _say(f"{report.results} results {'changed' if write else 'would change: add --write'}")
+
+
+@app.command()
 def status(
     scored: Annotated[
         list[Path] | None, typer.Argument(help="Scored articles that a push would take.", show_default=False)

@@ -157,7 +157,7 @@ def trimmed(text: str, start: int, end: int) -> Span | None:
     return Span(start, end) if start < end else None
 
 
-def segment_digest(span: Span, label: Label, attribution: Attribution | None, *, unverified: bool | None) -> str:
+def segment_digest(span: Span, label: str, attribution: Attribution | None, *, unverified: bool | None) -> str:
     """Return eight hex digits that stand for what people can see and change of a segment."""
     said = attribution or Attribution()
     marks = [None if s is None else [s.start, s.end] for s in (said.source, said.cue)]

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,7 +29,7 @@ def segment_features(
 ) -> list[NDArray[np.float32]]:
     """Return for each page the mean hidden state of each segment's tokens, in their windows: [segments, hidden]."""
     how = config or WindowConfig()
-    base.encoder.eval()
+    torch.nn.Module.eval(base.encoder)  # transformers leaves its own untyped
     out = []
     for number, page in enumerate(pages):
         spans = [segment.span for segment in page.segments]
@@ -63,7 +64,7 @@ def cached_features(
     Raises:
         InputError: the cache cannot be read or written.
     """
-    key = [name, asdict(WindowConfig())]
+    key: list[Any] = [name, asdict(WindowConfig())]
     for page in pages:
         spans = [[seg.span.start, seg.span.end] for seg in page.segments]
         key.append([page.article.text_sha256, page.article.title, spans])

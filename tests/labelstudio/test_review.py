@@ -14,6 +14,7 @@ from annotator.labelstudio.project import init, open_project
 from annotator.labelstudio.pull import pull
 from annotator.labelstudio.push import PushOptions, is_blind, push
 from annotator.labelstudio.queue import write_queue
+from annotator.labelstudio.relabel import relabel
 from annotator.labelstudio.views import ADJUDICATION, QUEUE, task_ids, write_tasks_view
 from annotator.merging import origins, undecided
 from annotator.records import LABELS
@@ -135,3 +136,27 @@ def test_a_tie_goes_to_the_view_and_the_star_brings_the_decision_back(server, pr
     assert undecided(page) == []
     assert set(origins(page)) == {"decided"}
     assert page.segments[0].label == "editorial_framing"
+
+
+def test_a_label_that_this_version_no_longer_has_is_renamed_on_the_server(server, project, tmp_path):
+    push(server, project, source(articles=2))
+    annotate(server, tasks_of(server, project["id"])[0])
+    annotate(server, tasks_of(server, project["id"])[1], accept=False, label="editorial_framing")
+    key, backup = project["id"], tmp_path / "before.json"
+    renames = {"boilerplate": "editorial_framing"}
+    would = relabel(server, project, renames, backup, dry_run=True)
+    assert not backup.exists()
+    assert would.regions["boilerplate"] > 0
+    assert relabel(server, project, renames, backup) == would
+    assert "boilerplate" in backup.read_text(encoding="utf-8")
+    after = server.get(f"api/projects/{key}/")["label_config"]
+    assert 'alias="boilerplate"' not in after
+    assert relabel(server, project, renames, backup).results == 0
+    output = tmp_path / "pulled.jsonl"
+    pull(server, project, output)
+    first, second = read_pages(output)
+    assert {seg.label for page in (first, second) for seg in page.segments}.isdisjoint({"boilerplate"})
+    assert first.annotations[0]["accepted"]  # kept as predicted, under the new name
+    assert [seg["origin"] for seg in second.annotations[0]["segments"]].count("changed") == 1
+    with pytest.raises(InputError, match="unknown label 'weather'"):
+        relabel(server, project, {"boilerplate": "weather"}, backup)
