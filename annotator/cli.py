@@ -22,6 +22,7 @@ from rich.table import Table
 
 from annotator import __version__
 from annotator.errors import AnnotatorError
+from annotator.labels import app as labels_app
 from annotator.labelstudio.commands import app as labelstudio_app
 from annotator.report.commands import report
 from annotator.serve.commands import serve
@@ -39,7 +40,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 models_app = typer.Typer(help="Model versions: list, show, put in use.", no_args_is_help=True)
-labels_app = typer.Typer(help="Labelled pages: check, count.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
 app.add_typer(labels_app, name="labels")
 app.add_typer(labelstudio_app, name="labelstudio")
@@ -348,6 +348,7 @@ def labels_stats(
         return
     header, *rows = result.table()
     _print_rows(header, rows)
+    typer.echo("origins\t" + ", ".join(f"{count} {name}" for name, count in result.origins.items() if count))
     typer.echo(f"digest {result.digest}")
 
 
