@@ -22,7 +22,7 @@ from annotator.classifier import SegmentClassifier
 from annotator.dataset import LabelledPage, digest
 from annotator.errors import ModelError
 from annotator.records import LABELS
-from annotator.registry import Calibration, replace_text, write_manifest
+from annotator.registry import Calibration, read_manifest, replace_text, write_manifest
 from annotator.segmentation import breaks
 from annotator.training.base import Base
 from annotator.training.export import Quantisation, agreement, export_onnx, smooth
@@ -135,10 +135,13 @@ def publish(
         facts["parity"] = round(share, 4)
         manifest = write_manifest(folder, config.windows, calibration, facts)
         target = models / manifest.version
-        if target.exists():
-            shutil.rmtree(target)
-        folder.chmod(0o755)
-        shutil.copytree(folder, target)
+        try:
+            read_manifest(target)  # the same weights were exported before: only what is told of them changes
+            replace_text(target / "manifest.json", (folder / "manifest.json").read_text(encoding="utf-8"))
+        except ModelError:
+            shutil.rmtree(target, ignore_errors=True)
+            folder.chmod(0o755)
+            folder.rename(target)  # whole or not at all
     return manifest.version
 
 
