@@ -35,10 +35,14 @@ _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
-    """How logits become what a record states: softmax(logits / ``temperature``); below ``review_below``, review."""
+    """How logits become what a record states (annotator.calibration); below ``review_below``, review.
+
+    ``top`` is empty, or the three parameters of a beta map of the largest probability.
+    """
 
     temperature: float = 1.0
     review_below: float = 0.6
+    top: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,7 +253,7 @@ def read_manifest(folder: Path, *, verify: bool = True) -> Manifest:
         manifest = Manifest(
             version=data["version"],
             windows=WindowConfig(**data["windows"]),
-            calibration=Calibration(**data["calibration"]),
+            calibration=Calibration(**data["calibration"] | {"top": tuple(data["calibration"].get("top", ()))}),
             files=data["files"],
             details=data["details"],
         )
