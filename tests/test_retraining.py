@@ -9,9 +9,7 @@ import sys
 from dataclasses import replace
 
 import pytest
-
-torch = pytest.importorskip("torch", reason="torch is not installed (pip install 'annotator[train]')")
-
+import torch
 from retraining_loop import LOOSE, make, relabelled, settings
 
 from annotator.dataset import read_pages, write_pages
@@ -78,8 +76,8 @@ def test_a_poisoned_set_is_refused_and_nothing_changes(loop):
     folder, _ = loop
     gate = read_gate(folder / "labels" / "gate.json")
     strict = folder / "labels" / "strict.json"
-    write_gate(strict, replace(gate, limits=replace(LOOSE, point=-0.005, low=-0.02)))
-    bad = [relabelled(page, Label.BOILERPLATE, Label.REPORTED_CLAIM) for page in read_pages(folder / "train.jsonl")]
+    write_gate(strict, replace(gate, limits=replace(LOOSE, point=-0.005)))
+    bad = [relabelled(page, Label.BOILERPLATE) for page in read_pages(folder / "train.jsonl")]
     write_pages(bad, folder / "bad.jsonl")
     given = settings(folder, data=(folder / "bad.jsonl",), gate=strict)
     in_use = current_version(folder / "models")
@@ -140,7 +138,8 @@ def test_the_script_says_what_each_step_did(loop, repository):
         sys.executable, "scripts/retrain.py", "--workspace", str(folder / "loop"), "--data",
         str(folder / "train.jsonl"), "--models", str(folder / "models"), "--gate", str(folder / "labels/gate.json"),
         "--base", str(folder / "base"), "--folds", "2", "--quantisation", "none", "--device", "cpu",
-        "--resamples", "100", "--set", "epochs=1", "pack_tokens=512", "windows.max_tokens=256", "windows.context_tokens=32",
+        "--resamples", "100",
+        "--set", "epochs=1", "pack_tokens=512", "windows.max_tokens=256", "windows.context_tokens=32",
     ]  # fmt: skip
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=repository, capture_output=True, text=True, timeout=300, check=False, env=env)
