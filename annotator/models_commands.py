@@ -205,7 +205,7 @@ def gate(
     new = path is not None and update and not path.is_file()
     where = path if new and path is not None else gate_path(path)
     pinned = GateFile() if new else read_gate(where)
-    sets = gate_sets(where, pinned, gate_data or (), known=not update)
+    sets = gate_sets(where, pinned, gate_data or (), known=not update and bool(pinned.sets))
     challenger = SegmentClassifier(model_path(folder, version), threads=threads)
 
     def results(model: SegmentClassifier, sets: Sequence[GateSet]) -> dict[str, SetResult]:

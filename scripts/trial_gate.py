@@ -57,7 +57,8 @@ from annotator.training.recipe import Recipe, hold_out, train, train_config, wit
 def arguments() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--run", type=Path, default=Path("runs/trial"))
+    parser.add_argument("--small-base", type=Path, help="write the shortened base to this folder, and stop")
     parser.add_argument("--data", type=Path, nargs="+", default=[Path("labels/train.jsonl")])
     parser.add_argument("--pages", type=int, help="only so many training pages")
     parser.add_argument("--gate", type=Path, help="gate.json, whose limits and pages are used")
@@ -80,6 +81,9 @@ def main() -> int:
     args = arguments()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", stream=sys.stderr)
     try:
+        if args.small_base is not None:
+            print(small_base(args.base, args.layers, args.small_base))
+            return 0
         path = gate_path(args.gate)
         gate = read_gate(path)
         sets = gate_sets(path, gate, args.gate_data)
@@ -110,9 +114,8 @@ def small_base(name: str, layers: int, folder: Path) -> str:
         encoder: Any = base.encoder
         encoder.encoder.layer = nn.ModuleList(encoder.encoder.layer[:layers])
         encoder.config.num_hidden_layers = min(layers, len(encoder.encoder.layer))
-        PreTrainedTokenizerFast(
-            tokenizer_object=base.tokenizer, bos_token="<s>", eos_token="</s>", pad_token="<pad>", unk_token="<unk>"
-        ).save_pretrained(folder)
+        names = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>"}
+        PreTrainedTokenizerFast(tokenizer_object=base.tokenizer, **names).save_pretrained(folder)
         encoder.save_pretrained(folder)
     return str(folder)
 

@@ -352,6 +352,12 @@ def still_there(run: Run, step: str, result: Mapping[str, Any]) -> bool:
 
 
 def load_gate(run: Run) -> None:
-    """Read the gate and its pages."""
+    """Read the gate and its pages; where none is pinned yet, the pages beside it are taken, without floors."""
     run.gate = read_gate(run.settings.gate)
-    run.sets = gate_sets(run.settings.gate, run.gate, run.settings.gate_data)
+    run.sets = gate_sets(run.settings.gate, run.gate, run.settings.gate_data, known=bool(run.gate.sets))
+    if not run.gate.sets:
+        logger.warning(
+            "%s: no pages are pinned, so there are no floors: annotator models gate --update", run.settings.gate
+        )
+    if not run.sets:
+        raise InputError(f"{run.settings.gate}: no gate pages: put gate.jsonl beside it, or give --gate-data")
