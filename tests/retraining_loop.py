@@ -27,8 +27,8 @@ def make(folder: Path, *, train: int = 6, gate: int = 2, limits: Limits = LOOSE)
     from toy import save_toy_base  # noqa: PLC0415 -- torch
 
     (folder / "labels").mkdir(parents=True)
-    write_pages(_shortest(ROOT / "labels" / "train.jsonl", train), folder / "train.jsonl")
-    write_pages(_shortest(ROOT / "labels" / "gate.jsonl", gate), folder / "labels" / "gate.jsonl")
+    write_pages(_plain(ROOT / "labels" / "train.jsonl", train), folder / "train.jsonl")
+    write_pages(_plain(ROOT / "labels" / "gate.jsonl", gate), folder / "labels" / "gate.jsonl")
     path = folder / "labels" / "gate.json"
     (found,) = gate_sets(path, GateFile(), known=False)
     pin = Pin(digest=found.digest, pages=gate, segments=1, macro_f1=0.0, labels={}, ece=1.0, file="gate.jsonl")
@@ -37,8 +37,14 @@ def make(folder: Path, *, train: int = 6, gate: int = 2, limits: Limits = LOOSE)
     return folder
 
 
-def _shortest(path: Path, count: int) -> list[LabelledPage]:
-    return sorted(read_pages(path), key=lambda page: len(page.article.text))[:count]
+def _plain(path: Path, count: int) -> list[LabelledPage]:
+    """Return short pages with the most reported claims: what a model that has learnt next to nothing gets right."""
+    short = [page for page in read_pages(path) if len(page.article.text) < 2600]
+
+    def share(page: LabelledPage) -> float:
+        return sum(seg.label is Label.REPORTED_CLAIM for seg in page.segments) / len(page.segments)
+
+    return sorted(short, key=lambda page: -share(page))[:count]
 
 
 def settings(folder: Path, **changes):

@@ -6,7 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -43,7 +43,7 @@ def test_the_card_states_what_the_review_mark_promises(repository, tmp_path, con
     assert said in card
     assert "beta map [1.0, 1.2, 0.1]" in card
     assert "reliability.svg" in card
-    drawn = ElementTree.parse(tmp_path / version / "reliability.svg").getroot()  # noqa: S314 -- our own
+    drawn = ET.parse(tmp_path / version / "reliability.svg").getroot()  # noqa: S314 -- our own
     assert sum(item.get("stroke-width") == "2" for item in drawn) == 1
     assert any("A & B: ECE" in (item.text or "") for item in drawn)
     assert registry.read_manifest(tmp_path / version).calibration == found

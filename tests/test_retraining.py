@@ -76,8 +76,8 @@ def test_a_poisoned_set_is_refused_and_nothing_changes(loop):
     folder, _ = loop
     gate = read_gate(folder / "labels" / "gate.json")
     strict = folder / "labels" / "strict.json"
-    write_gate(strict, replace(gate, limits=replace(LOOSE, point=-0.005)))
-    bad = [relabelled(page, Label.BOILERPLATE) for page in read_pages(folder / "train.jsonl")]
+    write_gate(strict, replace(gate, limits=replace(LOOSE, point=-0.05)))
+    bad = [relabelled(page, Label.ATTRIBUTED_QUOTE) for page in read_pages(folder / "train.jsonl")]
     write_pages(bad, folder / "bad.jsonl")
     given = settings(folder, data=(folder / "bad.jsonl",), gate=strict)
     in_use = current_version(folder / "models")
