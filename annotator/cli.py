@@ -24,6 +24,7 @@ from annotator import __version__
 from annotator.errors import AnnotatorError
 from annotator.labels import app as labels_app
 from annotator.labelstudio.commands import app as labelstudio_app
+from annotator.models_commands import app as models_app
 from annotator.report.commands import report
 from annotator.serve.commands import serve
 
@@ -39,7 +40,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-models_app = typer.Typer(help="Model versions: list, show, put in use.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
 app.add_typer(labels_app, name="labels")
 app.add_typer(labelstudio_app, name="labelstudio")
@@ -268,54 +268,6 @@ def profile(
             console.print(table, end="\n\n")
     else:
         write_profiles(profiles, sys.stdout.buffer)
-
-
-@models_app.command("list")
-def models_list(models: Models = None) -> None:
-    """List the versions of a registry; the one in use is marked."""
-    from annotator.registry import current_version, list_versions, model_path, models_folder, read_manifest
-
-    folder = models_folder(models)
-    try:
-        current = current_version(folder)
-    except AnnotatorError:
-        current = ""
-    rows = []
-    for version in list_versions(folder):
-        manifest = read_manifest(model_path(folder, version), verify=False)
-        rows.append(("*" if version == current else "", version, str(manifest.details.get("created_at", ""))))
-    _print_rows(["in use", "version", "made"], rows)
-    _say(f"{len(rows)} versions in {folder}")
-
-
-@models_app.command("show")
-def models_show(
-    version: Annotated[str | None, typer.Argument(help="Version (default: the current one).")] = None,
-    models: Models = None,
-) -> None:
-    """Print a version's manifest and metrics as JSON, after checking its files against their digests."""
-    from annotator.registry import model_path, models_folder, read_manifest
-
-    folder = model_path(models_folder(models), version)
-    read_manifest(folder)
-    data = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    metrics = folder / "metrics.json"
-    if metrics.is_file():
-        data["metrics"] = json.loads(metrics.read_text(encoding="utf-8"))
-    typer.echo(json.dumps(data, indent=2, ensure_ascii=False))
-
-
-@models_app.command("promote")
-def models_promote(
-    version: Annotated[str, typer.Argument(help="Version to put in use.")],
-    models: Models = None,
-) -> None:
-    """Put a version in use: CURRENT names it from now on."""
-    from annotator.registry import models_folder, promote
-
-    folder = models_folder(models)
-    promote(folder, version)
-    _say(f"{version} is in use in {folder}")
 
 
 @labels_app.command("check")

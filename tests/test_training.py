@@ -24,10 +24,11 @@ from annotator.registry import Calibration, current_version, list_versions, mode
 from annotator.segmentation import breaks
 from annotator.training import publish as publishing
 from annotator.training.base import load_base
+from annotator.training.calibrate import HeldOut, calibrate
 from annotator.training.examples import TAGS, Augmentation, build_packs, collate, targets, vary
 from annotator.training.fit import Hardware, TrainConfig, fit, predict
 from annotator.training.model import LossWeights, SegmentTagger
-from annotator.training.publish import HeldOut, calibrate, parity, publish
+from annotator.training.publish import parity, publish
 from annotator.windows import WindowConfig, encode, special_ids
 
 # torch, transformers and the exporter announce their own deprecations; they are not ours to mend.

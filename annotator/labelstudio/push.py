@@ -25,6 +25,7 @@ from annotator.labelstudio.index import (
     remove_doubles,
     version_counts,
 )
+from annotator.labelstudio.switch import use_version
 from annotator.records import LABELS, ScoredArticle
 
 _log = logging.getLogger(__name__)
@@ -337,13 +338,7 @@ def _switch(
         raise ServerError(
             f"{server.url}: {counts.get(str(version), 0)} predictions of {version} for {expected} tasks: run it again"
         )
-
-    def look() -> bool | None:
-        return True if server.get(f"api/projects/{key}/").get("model_version") == version else None
-
-    writing(lambda: server.write("PATCH", f"api/projects/{key}/", {"model_version": version}), look)
-    if not look():
-        raise ServerError(f"{server.url}: the project did not take model version {version}: run it again")
+    use_version(server, key, str(version))
 
 
 def _prune(server: Server, project: int, keep: int, report: PushReport, *, dry_run: bool) -> None:
