@@ -10,7 +10,7 @@ from pathlib import Path
 
 from annotator.attribution import attribute
 from annotator.classifier import SegmentClassifier
-from annotator.reader import language_warning
+from annotator.language import language_warning
 from annotator.records import LABELS, Article, Label, Role, ScoredArticle, ScoredSegment, Span
 from annotator.segmentation import breaks, segment
 from annotator.windows import encode
