@@ -194,7 +194,7 @@ def _digests(batch: Mapping[str, Any], config: ShardConfig, root: str) -> dict[s
     _enter(root)
     part: Part = pickle.loads(batch["part"][0])  # noqa: S301 -- written by run_on_ray
     ids, texts = bytearray(), bytearray()
-    for item in read_part(part, any_language=config.any_language):
+    for item in read_part(part, any_language=config.any_language, check_language=False):
         if isinstance(item, Skipped):
             continue
         ids += digest(item.article_id) if isinstance(item, Article) else bytes(_BYTES)

@@ -93,15 +93,15 @@ def plan_parts(inputs: Sequence[str | Path], pages: int) -> Iterator[Part]:
     yield from grouped()
 
 
-def read_part(part: Part, *, any_language: bool = False) -> Iterator[Item | Skipped]:
-    """Yield what a part holds, lazily, in order; articles come with their language warning."""
+def read_part(part: Part, *, any_language: bool = False, check_language: bool = True) -> Iterator[Item | Skipped]:
+    """Yield what a part holds, lazily, in order; articles come with their language warning where it is looked for."""
     for file in part.files:
         if isinstance(file, ReadFailure):
             yield file
             continue
         for number, item in read_file(file, any_language=any_language):
             if isinstance(item, Article):
-                yield with_language_warning(item)
+                yield with_language_warning(item) if check_language else item
             elif isinstance(item, Skipped):
                 yield item
             else:
