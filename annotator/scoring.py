@@ -100,7 +100,7 @@ def score(
 
     config = EngineConfig.for_threads(threads, workers)
     known = skip_known or []
-    fmt_name: RecordFormat | None = fmt.value if fmt else None  # type: ignore[assignment]
+    fmt_name: RecordFormat | None = fmt.value if fmt else None
     watch = _Watch()
     if shard_size is not None or resume or engine is Engine.RAY or _is_folder(output):
         if output is None:

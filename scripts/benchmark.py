@@ -80,7 +80,7 @@ def rivals_table(found: dict[str, list[dict[str, Any]]], missing: dict[str, str]
         lines.append(
             f"| {name} | {spread(speed[name])} | {spread(paces[name], 1)} | "
             f"{spread([run['startup'] for run in runs], 1)} | {spread([run['peak'] for run in runs])} | "
-            f"{'' if name == OURS else f'{times:.1f} times as fast'} |"
+            f"{'' if name == OURS else f'{times:.2g} times as fast'} |"
         )
     return [*lines, *(f"| {name} | not run: {why} | | | | |" for name, why in missing.items())]
 
