@@ -33,7 +33,7 @@ $(VENV)/demo.done: pyproject.toml
 $(VENV)/test.done: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q $(TORCH)
-	$(BIN)/pip install -q -e '.[train,review,labelstudio,serve,dev]'
+	$(BIN)/pip install -q -e '.[train,review,labelstudio,serve,scale,dev]'
 	@touch $@
 
 clean:
