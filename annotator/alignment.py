@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +17,8 @@ from annotator.metrics import MISSED
 from annotator.profile.facts import article_facts
 from annotator.profile.measure import GatePage
 from annotator.records import LABELS, Label, ScoredArticle, ScoredSegment, Span
+from annotator.references import complete
+from annotator.segmentation import breaks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,8 +35,8 @@ class PageCounts:
     """What one page adds to an evaluation: arrays over its n gold segments, and counts of spans.
 
     ``gold``, ``also`` and ``predicted`` [n] index the labels (MISSED: no prediction; an absent ``also`` equals no
-    index); ``confidence`` [n] and ``probabilities`` [n, 4] are NaN where nothing was predicted; ``spans`` [6, 3]
-    counts right, predicted and gold ones of each of SPAN_MEASURES, then of segment starts.
+    index); ``confidence`` [n] and ``probabilities`` [n, 4] are NaN where nothing was predicted; ``spans`` [7, 3]
+    counts right, predicted and gold ones of each of SPAN_MEASURES, then of segment starts and of unverified segments.
     """
 
     gold: IntArray
@@ -86,12 +88,33 @@ def count_page(page: LabelledPage, segments: Sequence[ScoredSegment]) -> PageCou
             dtype=np.float64,
         ).reshape(-1, len(LABELS)),
         review=np.array([seg is not None and seg.needs_review for seg in found], dtype=np.int64),
-        spans=np.array([*_count_marks(page.segments, segments), _count_cuts(page, segments)], dtype=np.int64),
+        spans=np.array(
+            [
+                *_count_marks(page.segments, segments),
+                _count_cuts(page, segments),
+                _count_unverified(page.segments, found),
+            ],
+            dtype=np.int64,
+        ),
     )
 
 
 def as_scored(page: LabelledPage) -> ScoredArticle:
-    """Return a labelled page as a model without doubt or error would have scored it; no segment has a role."""
+    """Return a labelled page as a model without doubt or error would have scored it; no segment has a role.
+
+    Where people linked nothing, sources are carried and pronouns linked by the same rules as in scoring; whether a
+    reason for anonymity is given is for people alone to say.
+    """
+    text, spans = page.article.text, [seg.span for seg in page.segments]
+    said = [seg.attribution for seg in page.segments]
+    if not any(one is not None and (one.source_segment is not None or one.antecedent is not None) for one in said):
+        labels = [seg.label for seg in page.segments]
+        linked = complete(text, spans, breaks(text, spans), labels, said)
+        reasons = [None if one is None else one.anonymity_reason for one in said]
+        said = [
+            None if one is None else replace(one, anonymity_reason=reason)
+            for one, reason in zip(linked, reasons, strict=True)
+        ]
     return ScoredArticle(
         article=page.article,
         model_version="people",
@@ -103,9 +126,9 @@ def as_scored(page: LabelledPage) -> ScoredArticle:
                 probabilities={label: float(label is seg.label) for label in LABELS},
                 needs_review=False,
                 unverified=seg.unverified,
-                attribution=seg.attribution,
+                attribution=attribution,
             )
-            for seg in page.segments
+            for seg, attribution in zip(page.segments, said, strict=True)
         ),
     )
 
@@ -153,6 +176,17 @@ def _count_marks(gold: Sequence[LabelledSegment], segments: Sequence[ScoredSegme
 def _count_cuts(page: LabelledPage, segments: Sequence[ScoredSegment]) -> list[int]:
     gold, found = (_starts(page.article.text, [s.span for s in side]) for side in (page.segments, segments))
     return [len(gold & found), len(found), len(gold)]
+
+
+def _count_unverified(gold: Sequence[LabelledSegment], found: Sequence[ScoredSegment | None]) -> list[int]:
+    """Count (right, predicted, gold) over the gold segments that people judged, one way or the other."""
+    judged = [
+        (seg.unverified, other is not None and other.unverified is True)
+        for seg, other in zip(gold, found, strict=True)
+        if seg.unverified is not None
+    ]
+    truth = sum(right for right, _ in judged)
+    return [sum(right and said for right, said in judged), sum(said for _, said in judged), truth]
 
 
 def _starts(text: str, spans: Sequence[Span]) -> set[int]:

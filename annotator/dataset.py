@@ -27,7 +27,7 @@ from annotator.labelled import (
     read_pages,
     write_pages,
 )
-from annotator.records import LABELS, SOURCE_TYPES, Label, SourceType, check_spans
+from annotator.records import LABELS, SOURCE_TYPES, Attribution, Label, SourceType, check_spans
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -135,7 +135,8 @@ def _segment_problems(segments: Sequence[LabelledSegment], text: str) -> list[st
             continue
         if seg.label not in _SPEAKING:
             found.append(f"{head}takes no attribution (codebook, part 2): drop it")
-        if att.source is None and att.cue is None:
+        found += [f"{head}{problem}" for problem in _link_problems(index, att, segments)]
+        if att.source is None and att.cue is None and att.source_segment is None:
             what = "no mark at all" if att.source_type is None else "source_type without source or cue"
             found.append(f"{head}{what}: mark the words, or drop the attribution")
         for name, span in attribution_spans(att):
@@ -144,6 +145,20 @@ def _segment_problems(segments: Sequence[LabelledSegment], text: str) -> list[st
                 found.append(f"{head}{name} [{span.start}, {span.end}) lies outside the segment: move it")
             if span.end > len(text):
                 found.append(f"{head}{name} [{span.start}, {span.end}) ends past the text: move it")
+    return found
+
+
+def _link_problems(index: int, att: Attribution, segments: Sequence[LabelledSegment]) -> list[str]:
+    """Return what is wrong with what an attribution takes from another segment."""
+    found: list[str] = []
+    if (target := att.source_segment) is not None:
+        held = segments[target].attribution if 0 <= target < len(segments) else None
+        if target == index or held is None or held.source is None:
+            found.append(f"source_segment {target}: name another segment, one that holds a source")
+        if att.source is not None:
+            found.append(f"source_segment {target} beside a source of its own: keep one")
+    if att.antecedent is not None and att.source is None:
+        found.append("antecedent without a source that stands for it: drop it")
     return found
 
 

@@ -75,8 +75,9 @@ class Scores:
 
     ``accuracy_also`` takes the label of a second reader as right too. ``confusion`` has a row for each true label and
     a column for each predicted one, in the order of the labels, then a column for segments without a prediction.
-    ``cuts`` scores the segmentation itself: where segments start, the first of a page left out. ``failed`` names the
-    pages on which the scorer broke down; all their segments count as wrong.
+    ``cuts`` scores the segmentation itself: where segments start, the first of a page left out; ``unverified`` the
+    wordings at a distance, over the segments that the labelled pages judge. ``failed`` names the pages on which the
+    scorer broke down; all their segments count as wrong.
     """
 
     signature: str
@@ -92,6 +93,7 @@ class Scores:
     review: ReviewScore
     attribution: Mapping[str, SpanScore]
     cuts: SpanScore
+    unverified: SpanScore
     failed: tuple[str, ...]
     pages: tuple[PageOutcome, ...]
 
@@ -322,8 +324,9 @@ def _summarise(
             joined("confidence")[given], right[given], joined("probabilities")[given], gold[given]
         ),
         review=metrics.review(right, joined("review")),
-        attribution=dict(zip(SPAN_MEASURES, span_scores[:-1], strict=True)),
-        cuts=span_scores[-1],
+        attribution=dict(zip(SPAN_MEASURES, span_scores[:-2], strict=True)),
+        cuts=span_scores[-2],
+        unverified=span_scores[-1],
         failed=tuple(failed),
         pages=tuple(_outcome(page, count) for page, count in zip(pages, counts, strict=True)),
     )
@@ -364,7 +367,10 @@ def _rows(scores: Scores) -> dict[str, str]:
         "error rate, not reviewed": number(scores.review.error_rate_passed),
         "error rate, reviewed": number(scores.review.error_rate_reviewed),
     }
-    for name, spans in (*scores.attribution.items(), ("segment starts", scores.cuts)):
+    others = [("segment starts", scores.cuts)]
+    if scores.unverified.gold:
+        others.append(("unverified", scores.unverified))
+    for name, spans in (*scores.attribution.items(), *others):
         key = f"F1 {name.replace('_', ' ')} (n={spans.gold})"
         rows[key] = f"{spans.f1}, P {number(spans.precision)}, R {number(spans.recall)}"
     rows |= {"pages that failed": str(len(scores.failed)), "signature": scores.signature}

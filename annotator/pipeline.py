@@ -13,7 +13,9 @@ from annotator.classifier import SegmentClassifier
 from annotator.profile import profile_article
 from annotator.reader import language_warning
 from annotator.records import LABELS, Article, Label, Role, ScoredArticle, ScoredSegment, Span
+from annotator.references import complete
 from annotator.segmentation import breaks, segment
+from annotator.unverified import is_unverified
 from annotator.windows import encode
 
 _WORDS = re.compile(r"\w+")
@@ -27,11 +29,17 @@ def score(article: Article, classifier: SegmentClassifier, *, spans: Sequence[Sp
     text = article.text
     cut = segment(text) if spans is None else list(spans)
     manifest = classifier.manifest
-    page = encode(text, cut, breaks(text, cut), classifier.tokenizer, manifest.windows, title=article.title)
+    gaps = breaks(text, cut)
+    page = encode(text, cut, gaps, classifier.tokenizer, manifest.windows, title=article.title)
     logits = classifier.logits(page)
     probabilities = classifier.probabilities(logits.labels).round(4) if cut else logits.labels
     labels = [LABELS[int(row.argmax())] for row in probabilities]
     roles = find_roles(article, cut, labels)
+    spoken = [
+        attribute(text, label, logits.tags[i], logits.source_types[i], page.offsets[i])
+        for i, label in enumerate(labels)
+    ]
+    attributions = complete(text, cut, gaps, labels, spoken)
     segments = tuple(
         ScoredSegment(
             span=span,
@@ -40,9 +48,10 @@ def score(article: Article, classifier: SegmentClassifier, *, spans: Sequence[Sp
             probabilities={name: float(p) for name, p in zip(LABELS, row, strict=True)},
             needs_review=bool(row.max() < manifest.calibration.review_below),
             role=role,
-            attribution=attribute(text, label, logits.tags[i], logits.source_types[i], page.offsets[i]),
+            unverified=is_unverified(span.of(text), label),
+            attribution=attribution,
         )
-        for i, (span, label, row, role) in enumerate(zip(cut, labels, probabilities, roles, strict=True))
+        for span, label, row, role, attribution in zip(cut, labels, probabilities, roles, attributions, strict=True)
     )
     scored = ScoredArticle(article=article, model_version=classifier.version, segments=segments)
     return replace(scored, profile=profile_article(scored, classifier.error).to_dict())

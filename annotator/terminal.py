@@ -12,7 +12,7 @@ from rich.text import Text
 
 from annotator.marks import LABEL_MARKS
 from annotator.profile import SIGNALS, Figure, Profile
-from annotator.records import Label, ScoredArticle, ScoredSegment
+from annotator.records import Attribution, Label, ScoredArticle, ScoredSegment
 from annotator.segmentation import Break, breaks
 
 # Letter, name in French, style.
@@ -54,23 +54,38 @@ def _body(scored: ScoredArticle) -> Table:
             Text(letter, style=f"bold {style}"),
             Text(f"{segment.confidence * 100:.0f}%", style="dim"),
             Text("?" if segment.needs_review else " ", style="bold red"),
-            _words(scored.article.text, segment, style),
+            _words(scored, segment, style),
         )
     return grid
 
 
-def _words(text: str, segment: ScoredSegment, style: str) -> Text:
+def _words(scored: ScoredArticle, segment: ScoredSegment, style: str) -> Text:
+    text = scored.article.text
     words = Text(plain(segment.span.of(text)), style=style)
+    if segment.unverified:
+        words.append("  [non vérifié]", style="dim")
     attribution = segment.attribution
     if attribution is None:
         return words
     for span, how in ((attribution.source, "underline"), (attribution.cue, "italic")):
         if span is not None:
             words.stylize(how, span.start - segment.span.start, span.end - segment.span.start)
-    if attribution.source is not None:
+    if (who := _source(scored, attribution)) is not None:
         kind = f", {attribution.source_type}" if attribution.source_type else ""
-        words.append(f"  [source: {plain(attribution.source.of(text))}{kind}]", style="dim")
+        words.append(f"  [source: {plain(who)}{kind}]", style="dim")
     return words
+
+
+def _source(scored: ScoredArticle, attribution: Attribution) -> str | None:
+    """Say who speaks: the source, whom a pronoun stands for, or in brackets whose words go on."""
+    text = scored.article.text
+    if attribution.source is not None:
+        own = attribution.source.of(text)
+        return own if attribution.antecedent is None else f"{own} = {attribution.antecedent.of(text)}"
+    if attribution.source_segment is None:
+        return None
+    held = scored.segments[attribution.source_segment].attribution
+    return None if held is None else f"({_source(scored, held)})"
 
 
 def legend(scored: ScoredArticle) -> Text:

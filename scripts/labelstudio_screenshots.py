@@ -57,7 +57,9 @@ def main() -> int:
         chromium.open_task(driver, found.url, project["id"], tasks[0]["id"])
         time.sleep(3)
         driver.save_screenshot(str(folder / "label-studio-page.png"))
-        source = next(i["id"] for i in tasks[0]["predictions"][0]["result"] if i["value"].get("labels") == ["source"])
+        source = next(
+            i["id"] for i in tasks[0]["predictions"][0]["result"] if i.get("value", {}).get("labels") == ["source"]
+        )
         chromium.select_region(driver, source)
         time.sleep(1)
         driver.save_screenshot(str(folder / "label-studio-region.png"))

@@ -167,6 +167,20 @@ def test_show_reads_without_colour(page, env):
     assert re.search(r"^B +\d+% .*Par Jeanne Morel", text, re.MULTILINE)
 
 
+def test_show_says_whom_a_pronoun_stands_for_whose_words_go_on_and_what_is_unverified(tmp_path):
+    path = tmp_path / "page.txt"
+    path.write_text(
+        "« Le quai est prêt », a déclaré la maire, Ada Brume. "
+        "Elle a ajouté que le phare aurait été vendu en secret.\n\n"
+        "« Nous ne savions rien, a-t-elle dit. Nous l'avons appris par la presse. »\n",
+        encoding="utf-8",
+    )
+    shown = " ".join(run("show", path, NO_COLOR="1").stdout.decode().split())
+    assert "Elle = Ada Brume" in shown
+    assert "[non vérifié]" in shown
+    assert "(elle = Ada Brume)" in shown
+
+
 def test_show_colours_a_terminal(page):
     done = run("show", page, FORCE_COLOR="1", TERM="xterm-256color")
     assert b"\x1b[" in done.stdout

@@ -34,6 +34,10 @@ def test_a_sound_page_has_no_problem():
     assert check([page(annotations=(ANNOTATION,))], where="here") == []
 
 
+def test_a_carried_source_is_an_attribution():
+    assert check([with_segment(page(), 0, attribution=Attribution(source_segment=2))], where="here") == []
+
+
 PLANTED = {
     "uncovered": (replace(page(), segments=page().segments[1:]), r"characters \[0, 22\) are not white space"),
     "overlap": (with_segment(page(), 1, span=Span(19, 68)), r"\[19, 68\) overlaps"),
@@ -57,6 +61,22 @@ PLANTED = {
         "source_type without source or cue",
     ),
     "empty attribution": (with_segment(page(), 0, attribution=Attribution()), "no mark at all"),
+    "source carried from nowhere": (
+        with_segment(page(), 0, attribution=Attribution(source_segment=9)),
+        "source_segment 9: name another segment",
+    ),
+    "source carried from itself": (
+        with_segment(page(), 0, attribution=Attribution(source_segment=0)),
+        "source_segment 0: name another segment",
+    ),
+    "source carried beside its own": (
+        with_segment(page(), 1, attribution=Attribution(source=Span(28, 43), source_segment=2)),
+        "beside a source of its own",
+    ),
+    "antecedent of nothing": (
+        with_segment(page(), 1, attribution=Attribution(cue=Span(22, 27), antecedent=Span(0, 7))),
+        "antecedent without a source",
+    ),
     "unknown label": (with_segment(page(), 0, label="claim"), "unknown label"),
     "unverified framing": (
         with_segment(page(), 0, label=Label.EDITORIAL_FRAMING, unverified=True),

@@ -147,6 +147,21 @@ def test_own_boundaries_and_gold_boundaries_are_scored_apart():
     assert result.gold.cuts.f1.value == 1.0
 
 
+def test_unverified_is_scored_where_the_pages_judge_it():
+    spans = [(0, 14), (15, 40), (41, 57)]
+    judged = (True, False, True)
+    page = labelled(labels=(R, Q, R))
+    page = replace(page, segments=tuple(replace(s, unverified=u) for s, u in zip(page.segments, judged, strict=True)))
+    found = [replace(scored_segment(span, R), unverified=u) for span, u in zip(spans, (True, True, None), strict=True)]
+    result = evaluate([page], always(found))
+    one = result.own.unverified
+    assert (one.right, one.predicted, one.gold) == (1, 2, 2)
+    assert any(row[0] == "F1 unverified (n=2)" for row in result.table())
+    silent = evaluate([labelled()], always(found))
+    assert silent.own.unverified.predicted == 0
+    assert not any("unverified" in row[0] for row in silent.table())
+
+
 def test_white_space_at_the_head_of_a_segment_does_not_move_its_start():
     page = labelled()
     shifted = [scored_segment(span, R) for span in [(0, 14), (14, 40), (40, 57)]]

@@ -49,14 +49,14 @@ KNOWN = ErrorModel(
 
 
 def page():
-    body = {"role": "body", "kind": "person"}
+    body, reason = {"role": "body", "kind": "person"}, "sous couvert d'anonymat par crainte"
     return scored(
         ("E", "Le port trahi", {"role": "headline"}),
         ("R", "La criée ferme, selon Hervé Castain.", body | {"source": "Hervé Castain", "cue": "selon"}),
         ("Q", "« Assez », dit Castain.", body | {"source": "Castain", "cue": "dit", "unverified": True}),
         ("Q", "« Plus jamais ».", {"carried": 2, "role": "body", "unverified": False}),
         ("R", "Il part, dit-il.", body | {"source": "il", "cue": "dit"}),
-        ("R", "Une source parle, par crainte.", body | {"source": "Une source", "kind": "anonymous", "reason": "par"}),
+        ("R", f"Une source parle {reason}.", body | {"source": "Une source", "kind": "anonymous", "reason": reason}),
         ("R", "Il pleut.", {"role": "body"}),
         ("B", "Lire aussi"),
     )  # fmt: skip
@@ -68,7 +68,7 @@ def test_counts_without_a_known_error():
     assert found["labels.reported_claim"] == (round(4 / 7, 4), 7)
     assert found["labels.attributed_quote"] == (round(2 / 7, 4), 7)
     assert found["labels.editorial_framing"] == (round(1 / 7, 4), 7)
-    lengths = [len("Le port trahi"), 36, 23, 16, 16, 30, 9]
+    lengths = [len("Le port trahi"), 36, 23, 16, 16, 53, 9]
     assert found["characters.attributed_quote"] == (round((23 + 16) / sum(lengths), 4), 7)
     assert found["headline.editorial_framing"] == (1.0, 1)
     assert found["body.reported_claim"] == (round(4 / 6, 4), 6)

@@ -8,49 +8,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
-from annotator.errors import RecordError
-from annotator.labelstudio.config import (
-    COMMENT,
-    CUE,
-    DISCUSS,
-    KIND,
-    LABEL,
-    MARK,
-    NOTE,
-    REVIEW,
-    SOURCE,
-    UNVERIFIED,
-)
+from annotator.labelstudio.config import ANONYMITY, CUE, SOURCE
 from annotator.labelstudio.convert import RegionId, mark_digest, segment_digest, trimmed
-from annotator.records import LABELS, SOURCE_TYPES, Attribution, Label, SourceType, Span
+from annotator.labelstudio.regions import Refusal, Region, read_links, read_regions
+from annotator.records import Attribution, Label, Span
 
 SPEAKING = (Label.REPORTED_CLAIM, Label.ATTRIBUTED_QUOTE)
 _WORD = re.compile(r"\w+")
 _OPENING = frozenset("«“„‘([{‹¿¡#@—–-•*·→>")
-
-
-class Refusal(RecordError):  # noqa: N818 -- a reason why an annotation is not used, not a failure of the program
-    """Why an annotation cannot be used, in one line, without the page's text."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Region:
-    """One region as people left it: its span (trimmed), and what stands on it."""
-
-    key: str
-    start: int
-    end: int
-    label: Label | None = None
-    mark: str | None = None
-    kind: SourceType | None = None
-    unverified: bool | None = None
-    discuss: bool = False
-    review: bool = False
-    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +54,7 @@ def read_result(result: Sequence[Mapping[str, Any]], shown: str) -> ReadResult:
     Raises:
         Refusal: the reason, with offsets.
     """
-    regions, comments = _regions(result, shown)
+    regions, comments = read_regions(result, shown)
     segments = _covering([r for r in regions if r.label is not None], shown)
     marks: dict[int, list[Region]] = {}
     for region in regions:
@@ -93,11 +62,13 @@ def read_result(result: Sequence[Mapping[str, Any]], shown: str) -> ReadResult:
             marks.setdefault(_holder(region, segments), []).append(region)
         elif region.label is None and (region.kind or region.notes or region.discuss):
             raise Refusal(f"region [{region.start}, {region.end}) has a remark or a choice but no label: label it")
+    links = read_links(result, {region.key: region for region in regions})
     read, dropped = [], 0
-    for index, region in enumerate(segments):
-        segment, lost = _segment(region, marks.get(index, []))
+    for index in range(len(segments)):
+        segment, lost = _segment(index, segments, marks.get(index, []), links)
         read.append(segment)
         dropped += lost
+    read = _with_kinds(read)
     known = [parsed.model_version for r in regions if (parsed := RegionId.parse(r.key)) is not None]
     versions = sorted(set(known), key=lambda version: (-known.count(version), version))
     return ReadResult(
@@ -106,89 +77,6 @@ def read_result(result: Sequence[Mapping[str, Any]], shown: str) -> ReadResult:
         model_versions=tuple(versions),
         marks_dropped=dropped,
     )
-
-
-# --- results to regions ------------------------------------------------------------------------------------------
-
-
-def _regions(result: Sequence[Mapping[str, Any]], shown: str) -> tuple[list[Region], list[str]]:
-    regions: dict[str, Region] = {}
-    comments: list[str] = []
-    for item in result:
-        control, value = item.get("from_name"), item.get("value")
-        if control not in (LABEL, MARK, REVIEW, KIND, UNVERIFIED, DISCUSS, NOTE, COMMENT):
-            continue  # relations, and controls that somebody added to the project
-        if not isinstance(value, Mapping):
-            raise Refusal(f"a result of {control!r} has no value: delete that region and draw it again")
-        entries = _entries(item, value)
-        if control == COMMENT:
-            comments += entries
-            continue
-        region = _region(item, value, shown, regions)
-        if region is not None:
-            _apply(region, str(control), entries)
-    return list(regions.values()), comments
-
-
-def _entries(item: Mapping[str, Any], value: Mapping[str, Any]) -> list[str]:
-    found = value.get("text") if item.get("type") == "textarea" else value.get(str(item.get("type")))
-    if isinstance(found, str):
-        return [found]
-    return [str(entry) for entry in found] if isinstance(found, list) else []
-
-
-def _region(item: Mapping[str, Any], value: Mapping[str, Any], shown: str, regions: dict[str, Region]) -> Region | None:
-    start, end = value.get("start"), value.get("end")
-    if not (isinstance(start, int) and isinstance(end, int)) or isinstance(start, bool) or isinstance(end, bool):
-        raise Refusal(f"a region of {item.get('from_name')!r} has offsets {start!r}, {end!r}: draw it again")
-    if not 0 <= start < end <= len(shown):
-        raise Refusal(f"region [{start}, {end}) is reversed, empty or outside the text of {len(shown)} characters")
-    text = value.get("text")
-    if item.get("type") != "textarea" and isinstance(text, str) and not _same(text, shown[start:end]):
-        raise Refusal(f"region [{start}, {end}): its text is not what stands there: the offsets have shifted")
-    span = trimmed(shown, start, end)
-    if span is None:
-        return None  # drawn over white space alone
-    key = str(item.get("id"))
-    region = regions.setdefault(key, Region(key=key, start=span.start, end=span.end))
-    if (region.start, region.end) != (span.start, span.end):
-        raise Refusal(f"region [{start}, {end}) shares its id with [{region.start}, {region.end}): draw one again")
-    return region
-
-
-def _same(given: str, found: str) -> bool:
-    """Compare without white space: the browser writes line ends and the ends of a selection in its own way."""
-    return given == found or "".join(given.replace("\\n", "\n").split()) == "".join(found.split())
-
-
-def _apply(region: Region, control: str, entries: list[str]) -> None:
-    place = f"region [{region.start}, {region.end})"
-    if control == NOTE:
-        region.notes += [entry for entry in entries if entry.strip()]
-        return
-    if control in (LABEL, MARK, KIND, UNVERIFIED) and len(entries) != 1:
-        raise Refusal(f"{place}: {control} holds {len(entries)} values {entries}: choose one")
-    entry = entries[0] if entries else ""
-    if control == LABEL:
-        if entry not in LABELS or region.label not in (None, entry):
-            raise Refusal(f"{place}: label {entry!r} is unknown or the second one: use one of {', '.join(LABELS)}")
-        region.label = Label(entry)
-    elif control == MARK:
-        if entry not in (SOURCE, CUE) or region.mark not in (None, entry):
-            raise Refusal(f"{place}: mark {entry!r} is unknown or the second one: use source or cue")
-        region.mark = entry
-    elif control == KIND:
-        if entry not in SOURCE_TYPES:
-            raise Refusal(f"{place}: kind of source {entry!r}: use one of {', '.join(SOURCE_TYPES)}")
-        region.kind = SourceType(entry)
-    elif control == UNVERIFIED:
-        if entry not in ("yes", "no"):
-            raise Refusal(f"{place}: unverified {entry!r}: use yes or no")
-        region.unverified = entry == "yes"
-    elif control == DISCUSS:
-        region.discuss = bool(entries)
-    else:
-        region.review = bool(entries)
 
 
 # --- regions to segments -----------------------------------------------------------------------------------------
@@ -286,7 +174,10 @@ def _holder(mark: Region, segments: Sequence[Region]) -> int:
     raise Refusal(f"{mark.mark} [{mark.start}, {mark.end}) is not inside one segment: draw it shorter")
 
 
-def _segment(region: Region, marks: Sequence[Region]) -> tuple[ReadSegment, int]:
+def _segment(
+    index: int, segments: Sequence[Region], marks: Sequence[Region], links: Mapping[str, Region]
+) -> tuple[ReadSegment, int]:
+    region = segments[index]
     label = region.label
     assert label is not None
     span = Span(region.start, region.end)
@@ -307,12 +198,24 @@ def _segment(region: Region, marks: Sequence[Region]) -> tuple[ReadSegment, int]
     kinds = {mark.kind for mark in found.values() if mark.kind is not None}
     if len(kinds) > 1:
         raise Refusal(f"{place}: source and cue name different kinds of source: choose one")
+    antecedent = links.get(found[SOURCE].key) if SOURCE in found else None
+    carried = _carried(index, segments, found, links)
+    if ANONYMITY in found and carried is None and not {SOURCE, CUE} & set(found):
+        raise Refusal(f"{place} has words of anonymity but nobody who speaks: mark the source or the cue too")
     attribution = None
-    if found:
+    if found or carried is not None:
         spans = {name: Span(mark.start, mark.end) for name, mark in found.items()}
-        attribution = Attribution(source=spans.get(SOURCE), cue=spans.get(CUE), source_type=next(iter(kinds), None))
+        attribution = Attribution(
+            source=spans.get(SOURCE),
+            cue=spans.get(CUE),
+            source_type=next(iter(kinds), None),
+            source_segment=None if carried is None else _holder(carried, segments),
+            antecedent=None if antecedent is None else Span(antecedent.start, antecedent.end),
+            anonymity_reason=spans.get(ANONYMITY),
+        )
     parsed = RegionId.parse(region.key)
-    digest = segment_digest(span, label, attribution, unverified=unverified)
+    held = None if carried is None else Span(carried.start, carried.end)
+    digest = segment_digest(span, label, attribution, unverified=unverified, carried=held)
     origin = "drawn" if parsed is None else "kept" if parsed.digest == digest else "changed"
     notes = [note for source in (region, *(mark for mark in marks if mark is not region)) for note in source.notes]
     return ReadSegment(
@@ -324,6 +227,34 @@ def _segment(region: Region, marks: Sequence[Region]) -> tuple[ReadSegment, int]
         discuss=region.discuss or any(mark.discuss for mark in marks),
         notes=tuple(notes),
     ), dropped
+
+
+def _carried(
+    index: int, segments: Sequence[Region], found: Mapping[str, Region], links: Mapping[str, Region]
+) -> Region | None:
+    """Return the source of another segment that this one, or its cue alone, points to."""
+    region = segments[index]
+    target = links.get(region.key) or (links.get(found[CUE].key) if CUE in found else None)
+    if target is None or segments[_holder(target, segments)].label not in SPEAKING:
+        return None
+    place = f"segment [{region.start}, {region.end})"
+    if SOURCE in found or _holder(target, segments) == index:
+        raise Refusal(f"{place} has a source of its own and an arrow to another: delete one")
+    return target
+
+
+def _with_kinds(segments: Sequence[ReadSegment]) -> list[ReadSegment]:
+    """Give what has no mark to choose a kind on the kind of the source that is carried to it."""
+    read = []
+    for seg in segments:
+        said = seg.attribution
+        if said is not None and said.source_segment is not None and said.source_type is None:
+            held = segments[said.source_segment].attribution
+            kind = None if held is None else held.source_type
+            read.append(replace(seg, attribution=replace(said, source_type=kind)))
+        else:
+            read.append(seg)
+    return read
 
 
 def _untouched(mark: Region) -> bool:

@@ -16,7 +16,7 @@ from typing import Any
 from markdown_it import MarkdownIt
 
 from annotator.errors import InputError
-from annotator.marks import CUE_COLOUR, KIND_NAMES, LABEL_MARKS, REVIEW_COLOUR, SOURCE_COLOUR
+from annotator.marks import ANONYMITY_COLOUR, CUE_COLOUR, KIND_NAMES, LABEL_MARKS, REVIEW_COLOUR, SOURCE_COLOUR
 from annotator.records import LABELS, Label, SourceType
 
 # Names of the controls: stored in every result as from_name, so they are part of the data.
@@ -30,10 +30,14 @@ DISCUSS = "discuss"
 NOTE = "note"
 COMMENT = "comment"
 
-SOURCE, CUE = "source", "cue"
+SOURCE, CUE, ANONYMITY = "source", "cue", "anonymity_reason"
 NEEDS_REVIEW = "needs_review"
 
-_MARKS = {SOURCE: ("Source", SOURCE_COLOUR, "5"), CUE: ("Indice", CUE_COLOUR, "6")}
+_MARKS = {
+    SOURCE: ("Source", SOURCE_COLOUR, "5", "Extrait exact du segment : voir la deuxième partie du guide"),
+    CUE: ("Indice", CUE_COLOUR, "6", "Extrait exact du segment : voir la deuxième partie du guide"),
+    ANONYMITY: ("Anonymat", ANONYMITY_COLOUR, "8", "Les mots qui disent que la source n’est pas nommée, et pourquoi"),
+}
 _KIND_HINTS: Mapping[SourceType, str] = {
     SourceType.PERSON: "Une personne que la page nomme",
     SourceType.ORGANISATION: "Institution, entreprise, État ou sa métonymie",
@@ -108,8 +112,8 @@ def labelling_config(guide: str) -> str:
         mark = LABEL_MARKS[label]
         _label(labels, mark.fr, label, mark.colour, str(number), hints[label])
     marks = ET.SubElement(bar, "Labels", name=MARK, toName=TEXT, choice="single", showInline="true")
-    for alias, (name, colour, key) in _MARKS.items():
-        _label(marks, name, alias, colour, key, "Extrait exact du segment : voir la deuxième partie du guide")
+    for alias, (name, colour, key, hint) in _MARKS.items():
+        _label(marks, name, alias, colour, key, hint)
     review = ET.SubElement(bar, "Labels", name=REVIEW, toName=TEXT, choice="single", showInline="true")
     _label(review, "⚑ À vérifier", NEEDS_REVIEW, REVIEW_COLOUR, "7", "Le modèle hésite : à relire en premier")
     ET.SubElement(

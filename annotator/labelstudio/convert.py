@@ -6,6 +6,9 @@ pull restores the article and checks both digests.
 
 A region id states what was predicted: kind, offsets, a digest of the segment, model version. A pull can therefore
 tell a region that was kept from one that was changed or drawn, also after the prediction has been pruned.
+
+What one segment takes from another is a relation, an arrow: from a pronoun's mark to that of the name it stands for,
+and from a segment without a source to the mark of the source that is carried to it.
 """
 
 from __future__ import annotations
@@ -14,12 +17,23 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote, unquote
 
 from annotator.errors import RecordError
-from annotator.labelstudio.config import CUE, KIND, LABEL, MARK, NEEDS_REVIEW, REVIEW, SOURCE, TEXT, UNVERIFIED
+from annotator.labelstudio.config import (
+    ANONYMITY,
+    CUE,
+    KIND,
+    LABEL,
+    MARK,
+    NEEDS_REVIEW,
+    REVIEW,
+    SOURCE,
+    TEXT,
+    UNVERIFIED,
+)
 from annotator.records import Article, Attribution, Label, ScoredArticle, ScoredSegment, SourceType, Span, check_spans
 
 CODES: Mapping[str, str] = {
@@ -29,8 +43,9 @@ CODES: Mapping[str, str] = {
     Label.BOILERPLATE: "b",
     SOURCE: "s",
     CUE: "c",
+    ANONYMITY: "a",
 }
-_REGION_ID = re.compile(r"([rqfbsc])(\d+)-(\d+)-([0-9a-f]{8})-(.*)\Z", re.DOTALL)
+_REGION_ID = re.compile(r"([rqfbsca])(\d+)-(\d+)-([0-9a-f]{8})-(.*)\Z", re.DOTALL)
 # What a browser or a database does not keep: NUL, lone surrogates. Line ends: see shown_text.
 _UNKEPT = re.compile("[\0\ud800-\udfff]")
 _STRINGS = ("article_id", "text", "text_sha256", "sent_sha256")
@@ -156,12 +171,23 @@ def trimmed(text: str, start: int, end: int) -> Span | None:
     return Span(start, end) if start < end else None
 
 
-def segment_digest(span: Span, label: Label, attribution: Attribution | None, *, unverified: bool | None) -> str:
-    """Return eight hex digits that stand for what people can see and change of a segment."""
+def segment_digest(
+    span: Span, label: Label, attribution: Attribution | None, *, unverified: bool | None, carried: Span | None = None
+) -> str:
+    """Return eight hex digits that stand for what people can see and change of a segment.
+
+    ``carried`` is the source, in another segment, that this one takes. What came to be sent later than the first
+    predictions counts only where it is there, so that their digests stay as they are.
+    """
     said = attribution or Attribution()
-    marks = [None if s is None else [s.start, s.end] for s in (said.source, said.cue)]
+
+    def ends(mark: Span | None) -> list[int] | None:
+        return None if mark is None else [mark.start, mark.end]
+
     kind = None if said.source_type is None else str(said.source_type)
-    return _digest([span.start, span.end, str(label), marks, kind, unverified])
+    stated = [span.start, span.end, str(label), [ends(said.source), ends(said.cue)], kind, unverified]
+    later = [ends(said.anonymity_reason), ends(said.antecedent), ends(carried)]
+    return _digest([*stated, later] if any(later) else stated)
 
 
 def mark_digest(span: Span, mark: str, kind: SourceType | None) -> str:
@@ -191,44 +217,104 @@ def prediction(scored: ScoredArticle) -> dict[str, Any]:
     shown = shown_text(art.text)
     first: list[dict[str, Any]] = []
     rest: list[dict[str, Any]] = []
+    arrows: list[dict[str, Any]] = []
+    keys = _region_ids(scored)
     scores = []
     for index, seg in enumerate(scored.segments):
         span = trimmed(art.text, seg.span.start, seg.span.end)
         if span is None:
             continue
         try:
-            (first if seg.needs_review else rest).extend(_segment_results(seg, span, shown, scored.model_version))
+            (first if seg.needs_review else rest).extend(_segment_results(seg, keys[index], shown))
+            arrows.extend(_arrows(index, scored, keys))
         except RecordError as error:
             raise RecordError(f"{where}: segment {index} {error}") from error
         scores.append(seg.confidence)
     score = round(sum(scores) / len(scores), 4) if scores else 0.0
-    return {"model_version": scored.model_version, "score": score, "result": first + rest}
+    return {"model_version": scored.model_version, "score": score, "result": first + rest + arrows}
 
 
-def _segment_results(seg: ScoredSegment, span: Span, shown: str, version: str) -> list[dict[str, Any]]:
+def _region_ids(scored: ScoredArticle) -> list[dict[str, RegionId]]:
+    """Return the ids of the regions of each segment: its own under its label, its marks' under their names."""
+    ids: list[dict[str, RegionId]] = []
+    version = scored.model_version
+    for seg in scored.segments:
+        span = trimmed(scored.article.text, seg.span.start, seg.span.end) or seg.span
+        marks, kind = _marks(seg)
+        seen = _seen(seg)
+        digest = segment_digest(span, seg.label, seen, unverified=seg.unverified, carried=_carried(seg, scored))
+        own = {seg.label.value: RegionId(code=CODES[seg.label], span=span, digest=digest, model_version=version)}
+        for name, mark in marks.items():
+            chosen = kind.get(name)
+            own[name] = RegionId(
+                code=CODES[name], span=mark, digest=mark_digest(mark, name, chosen), model_version=version
+            )
+        ids.append(own)
+    return ids
+
+
+def _marks(seg: ScoredSegment) -> tuple[dict[str, Span], dict[str, SourceType]]:
+    """Return the marks of a segment and the one that its kind of source is chosen on: the source, or else the cue."""
+    said = seg.attribution or Attribution()
+    given = ((SOURCE, said.source), (CUE, said.cue), (ANONYMITY, said.anonymity_reason))
+    marks = {name: mark for name, mark in given if mark is not None}
+    bearer = next((name for name in (SOURCE, CUE) if name in marks), None)
+    return marks, {} if bearer is None or said.source_type is None else {bearer: said.source_type}
+
+
+def _seen(seg: ScoredSegment) -> Attribution:
+    """Return what of an attribution can be shown: a kind has no place without a source or a cue."""
+    said = seg.attribution or Attribution()
+    return said if _marks(seg)[1] else replace(said, source_type=None)
+
+
+def _carried(seg: ScoredSegment, scored: ScoredArticle) -> Span | None:
+    if seg.attribution is None or seg.attribution.source_segment is None:
+        return None
+    target = seg.attribution.source_segment
+    held = scored.segments[target].attribution if 0 <= target < len(scored.segments) else None
+    if held is None or held.source is None:
+        place = f"article {scored.article.article_id!r}: segment [{seg.span.start}, {seg.span.end})"
+        raise RecordError(f"{place}: source_segment {target} is no segment that holds a source: score it again")
+    return held.source
+
+
+def _segment_results(seg: ScoredSegment, keys: Mapping[str, RegionId], shown: str) -> list[dict[str, Any]]:
+    key = keys[seg.label.value]
+    span = key.span
     if not 0 <= seg.confidence <= 1:
         raise RecordError(f"[{span.start}, {span.end}): confidence {seg.confidence} is not in 0..1")
-    said = seg.attribution or Attribution()
-    marks = {name: mark for name, mark in ((SOURCE, said.source), (CUE, said.cue)) if mark is not None}
+    marks, kinds = _marks(seg)
     for name, mark in marks.items():
         if not (span.start <= mark.start and mark.end <= span.end):
             raise RecordError(f"[{span.start}, {span.end}): {name} [{mark.start}, {mark.end}) lies outside it")
-    kind = said.source_type if marks else None  # without a mark there is no region to choose it on
-    seen = Attribution(source=said.source, cue=said.cue, source_type=kind) if marks else None
-    digest = segment_digest(span, seg.label, seen, unverified=seg.unverified)
-    key = RegionId(code=CODES[seg.label], span=span, digest=digest, model_version=version)
     items = [_result(key, LABEL, "labels", seg.label, shown) | {"score": seg.confidence}]
     if seg.needs_review:
         items.append(_result(key, REVIEW, "labels", NEEDS_REVIEW, shown))
     if seg.unverified is not None:
         items.append(_result(key, UNVERIFIED, "choices", "yes" if seg.unverified else "no", shown))
-    for name, mark in marks.items():
-        chosen, kind = kind, None  # on the source, or on the cue where there is no source
-        mark_key = RegionId(code=CODES[name], span=mark, digest=mark_digest(mark, name, chosen), model_version=version)
-        items.append(_result(mark_key, MARK, "labels", name, shown))
-        if chosen is not None:
-            items.append(_result(mark_key, KIND, "choices", chosen, shown))
+    for name in marks:
+        items.append(_result(keys[name], MARK, "labels", name, shown))
+        if name in kinds:
+            items.append(_result(keys[name], KIND, "choices", kinds[name], shown))
     return items
+
+
+def _arrows(index: int, scored: ScoredArticle, keys: Sequence[Mapping[str, RegionId]]) -> list[dict[str, Any]]:
+    seg = scored.segments[index]
+    said = seg.attribution
+    if said is None:
+        return []
+    arrows = []
+    if said.source_segment is not None:
+        arrows.append((keys[index][seg.label.value], keys[said.source_segment][SOURCE]))
+    if said.antecedent is not None and SOURCE in keys[index]:
+        name = next((own[SOURCE] for own in keys if SOURCE in own and own[SOURCE].span == said.antecedent), None)
+        if name is not None:
+            arrows.append((keys[index][SOURCE], name))
+    return [
+        {"type": "relation", "from_id": str(one), "to_id": str(other), "direction": "right"} for one, other in arrows
+    ]
 
 
 def _result(key: RegionId, control: str, kind: str, stored: str, shown: str) -> dict[str, Any]:

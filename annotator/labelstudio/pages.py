@@ -10,8 +10,9 @@ from typing import Any
 from annotator.dataset import check
 from annotator.errors import RecordError
 from annotator.labelled import CODEBOOK, LabelledPage, LabelledSegment
-from annotator.labelstudio.anchor import SPEAKING, ReadResult, ReadSegment, Refusal, read_result
+from annotator.labelstudio.anchor import SPEAKING, ReadResult, ReadSegment, read_result
 from annotator.labelstudio.convert import article_of
+from annotator.labelstudio.regions import Refusal
 from annotator.records import Article, Attribution, Label, Span
 
 
@@ -111,8 +112,14 @@ def _segment_record(seg: ReadSegment, text: str) -> dict[str, Any]:
 
     attribution = None
     if said is not None:
-        kind = None if said.source_type is None else str(said.source_type)
-        attribution = {"source": span(said.source), "cue": span(said.cue), "source_type": kind}
+        attribution = {
+            "source": span(said.source),
+            "cue": span(said.cue),
+            "source_type": None if said.source_type is None else str(said.source_type),
+            "source_segment": said.source_segment,
+            "antecedent": span(said.antecedent),
+            "anonymity_reason": span(said.anonymity_reason),
+        }
     return {
         "start": seg.span.start,
         "end": seg.span.end,
@@ -198,10 +205,30 @@ def merged(annotations: Sequence[ReadAnnotation], text: str) -> tuple[LabelledSe
         last.pop(item.record["annotator"], None)
         last[item.record["annotator"]] = item
     *others, base = last.values()
-    return tuple(_voted(seg, others, text) for seg in base.segments)
+    return _with_whole_links([_voted(seg, base, others, text) for seg in base.segments])
 
 
-def _voted(seg: ReadSegment, others: Sequence[ReadAnnotation], text: str) -> LabelledSegment:
+def _with_whole_links(segments: Sequence[LabelledSegment]) -> tuple[LabelledSegment, ...]:
+    """Drop what points to a source that the vote has taken away."""
+    sources = {
+        index: seg.attribution.source
+        for index, seg in enumerate(segments)
+        if seg.attribution is not None and seg.attribution.source is not None
+    }
+    names = set(sources.values())
+    kept = []
+    for seg in segments:
+        said = seg.attribution
+        if said is not None and said.source_segment is not None and said.source_segment not in sources:
+            said = replace(said, source_segment=None, source_type=said.source_type if said.cue else None)
+        if said is not None and said.antecedent not in names:
+            said = replace(said, antecedent=None)
+        nobody = said is None or (said.source is None and said.cue is None and said.source_segment is None)
+        kept.append(replace(seg, attribution=None if nobody else said))
+    return tuple(kept)
+
+
+def _voted(seg: ReadSegment, base: ReadAnnotation, others: Sequence[ReadAnnotation], text: str) -> LabelledSegment:
     votes = Counter({seg.label: 1})
     for item in others:
         if (label := _covering_label(seg.span, item.segments, text)) is not None:
@@ -210,10 +237,14 @@ def _voted(seg: ReadSegment, others: Sequence[ReadAnnotation], text: str) -> Lab
     winner = seg.label if votes[seg.label] == best else next(label for label in Label if votes[label] == best)
     rest = [label for label in Label if votes[label] and label is not winner]
     chosen: ReadSegment | None = seg if winner is seg.label else None
+    attribution: Attribution | None = None if chosen is None else chosen.attribution
     if chosen is None:
-        same = (s for item in reversed(others) for s in item.segments if s.span == seg.span and s.label is winner)
-        chosen = next(same, None)
-    attribution: Attribution | None = None if chosen is None or winner not in SPEAKING else chosen.attribution
+        same = ((s, item) for item in reversed(others) for s in item.segments if s.span == seg.span)
+        if (match := next(((s, item) for s, item in same if s.label is winner), None)) is not None:
+            chosen = match[0]
+            attribution = _renumbered(chosen.attribution, match[1], base)
+    if winner not in SPEAKING:
+        attribution = None
     return LabelledSegment(
         span=seg.span,
         label=winner,
@@ -221,6 +252,14 @@ def _voted(seg: ReadSegment, others: Sequence[ReadAnnotation], text: str) -> Lab
         unverified=chosen.unverified if chosen is not None and winner in SPEAKING else None,
         also=max(rest, key=lambda label: votes[label]) if rest else None,
     )
+
+
+def _renumbered(said: Attribution | None, item: ReadAnnotation, base: ReadAnnotation) -> Attribution | None:
+    """Let a carried source point to the same segment among those of another annotation; none is none."""
+    if said is None or said.source_segment is None:
+        return said
+    target = item.segments[said.source_segment].span
+    return replace(said, source_segment=next((i for i, s in enumerate(base.segments) if s.span == target), None))
 
 
 def _covering_label(span: Span, segments: Sequence[ReadSegment], text: str) -> Label | None:

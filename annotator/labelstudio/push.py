@@ -13,7 +13,7 @@ from typing import Any
 
 from annotator.errors import InputError, RecordError
 from annotator.labelstudio.client import Server, ServerError, writing
-from annotator.labelstudio.config import CUE, LABEL, MARK, SOURCE, stored_values
+from annotator.labelstudio.config import ANONYMITY, CUE, LABEL, MARK, SOURCE, stored_values
 from annotator.labelstudio.convert import prediction, task_data
 from annotator.labelstudio.index import (
     Key,
@@ -132,7 +132,7 @@ def push(
 
 
 def _check_config(project: Mapping[str, Any]) -> None:
-    needed = {(LABEL, str(label)) for label in LABELS} | {(MARK, SOURCE), (MARK, CUE)}
+    needed = {(LABEL, str(label)) for label in LABELS} | {(MARK, name) for name in (SOURCE, CUE, ANONYMITY)}
     if missing := sorted(needed - stored_values(str(project.get("label_config") or ""))):
         names = ", ".join(f"{control}={value}" for control, value in missing)
         title = project.get("title")

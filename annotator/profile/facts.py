@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
+from annotator.anonymity import states_reason
 from annotator.errors import RecordError
 from annotator.records import SCHEMA_VERSION, Article, Attribution, Label, Role, ScoredArticle, SourceType, Span
 
@@ -18,7 +19,8 @@ class SegmentFacts:
     """One segment: its label and place, its length in characters, and who is said to speak.
 
     ``source`` is the text of the source, its own or the one carried to it, or of what its pronoun stands for
-    (``resolved`` is then set). ``attributed`` is wider than ``sourced``: a cue alone is enough.
+    (``resolved`` is then set). ``attributed`` is wider than ``sourced``: a cue alone is enough. ``explained``: the
+    words on anonymity give a reason for it, and do not only ask for it.
     """
 
     label: Label
@@ -100,7 +102,7 @@ def segment_facts(
             source_type=said.source_type,
             source_segment=said.source_segment,
             antecedent=None if said.antecedent is None else said.antecedent.of(text),
-            explained=said.anonymity_reason is not None,
+            explained=said.anonymity_reason is not None and states_reason(said.anonymity_reason.of(text)),
         )
 
     marks = [mark(segment.attribution) for segment in segments]
@@ -157,13 +159,14 @@ def _mark_of(value: Mapping[str, Any] | None) -> _Mark | None:
         return None if span is None else span["text"]
 
     kind = value.get("source_type")
+    words = text("anonymity_reason")
     return _Mark(
         source=text("source"),
         cue=value.get("cue") is not None,
         source_type=None if kind is None else SourceType(kind),
         source_segment=value.get("source_segment"),
         antecedent=text("antecedent"),
-        explained=value.get("anonymity_reason") is not None,
+        explained=words is not None and states_reason(words),
     )
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from annotator.errors import AnnotatorError, InputError, RecordError
-from annotator.labelstudio.config import TEXT
+from annotator.labelstudio.config import LABEL, MARK, TEXT
 from annotator.labelstudio.convert import article_of, prediction, shown_text
 from annotator.reader import ID_FIELDS, TEXT_FIELDS, StdinFormat, read_articles
 from annotator.records import Article, ScoredArticle
@@ -87,7 +87,9 @@ def predict(tasks: list[Any], label_config: Any, version: str, score: Score, lim
             _log.info("task %s is not predicted: %s", name, reason)
             found = {"model_version": version, "score": 0.0, "result": []}
         if controls is not None:
-            found["result"] = [item for item in found["result"] if item["from_name"] in controls]
+            # An arrow is no control's; it needs the marks at both its ends, and their labels.
+            known = controls | ({None} if {LABEL, MARK} <= controls else set())
+            found["result"] = [item for item in found["result"] if item.get("from_name") in known]
         results.append(found)
     return results
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from annotator.labelstudio.convert import prediction, task_data
 from annotator.records import Article, Attribution, Label, ScoredArticle, ScoredSegment, SourceType, Span
@@ -19,6 +20,13 @@ NASTY = (
     "Le cafe\u0301 ferme 🇫🇷 à 18\u202fh <b>&amp; fin</b>.\r"
     "Ligne sans nom\0 ici.\r\n\r\n"
     "  Dernier mot \U0001f1e9\U0001f1ea.  "
+)
+# A pronoun, a quotation that goes on, and somebody who does not want to be named.
+LINKED = (
+    "« Le quai est prêt », dit Ondine Karvel.\n"
+    "Elle a ajouté : « Venez. »\n"
+    "« Venez tous. »\n"
+    "« On a peur », souffle un docker, sous couvert d’anonymat, par crainte d’être renvoyé."
 )
 CYCLE = (Label.REPORTED_CLAIM, Label.ATTRIBUTED_QUOTE, Label.EDITORIAL_FRAMING, Label.BOILERPLATE)
 
@@ -51,6 +59,37 @@ def scored(text=PAGE, article_id="p1", *, version="v1", spans=None, shift=0, mar
     fields = {"outlet": "Le Phare d'Ambres", "title": "Le port"} | fields
     article = Article(article_id=article_id, text=text, **fields)
     return ScoredArticle(article=article, model_version=version, segments=tuple(segments))
+
+
+def linked(article_id="linked", *, version="v1"):
+    """The page LINKED as it would be scored: an antecedent, a carried source, words of anonymity."""
+
+    def place(words, start=0):
+        at = LINKED.index(words, start)
+        return Span(at, at + len(words))
+
+    said = (
+        Attribution(source=place("Ondine Karvel"), cue=place("dit"), source_type=SourceType.PERSON),
+        Attribution(
+            source=place("Elle"),
+            cue=place("a ajouté"),
+            source_type=SourceType.PERSON,
+            antecedent=place("Ondine Karvel"),
+        ),
+        Attribution(source_type=SourceType.PERSON, source_segment=1),
+        Attribution(
+            source=place("un docker"),
+            cue=place("souffle"),
+            source_type=SourceType.ANONYMOUS,
+            anonymity_reason=place("sous couvert d’anonymat, par crainte d’être renvoyé"),
+        ),
+    )
+    base = scored(LINKED, article_id, version=version)
+    segments = tuple(
+        replace(seg, label=Label.ATTRIBUTED_QUOTE, attribution=one, unverified=index == 3)
+        for index, (seg, one) in enumerate(zip(base.segments, said, strict=True))
+    )
+    return replace(base, segments=segments)
 
 
 def long_page(segments=300):

@@ -6,10 +6,11 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scored_pages import PAGE, scored
+from scored_pages import LINKED, PAGE, linked, scored
 
-from annotator.labelstudio.anchor import Refusal, read_result
+from annotator.labelstudio.anchor import read_result
 from annotator.labelstudio.convert import prediction, shown_text
+from annotator.labelstudio.regions import Refusal
 from annotator.records import Span, check_spans
 
 
@@ -131,6 +132,89 @@ def test_a_deleted_mark_makes_its_segment_changed():
     found = read(result)
     assert [s.origin for s in found.segments] == ["kept", "changed", "kept"]
     assert found.segments[1].attribution.cue is None
+
+
+def arrows(result):
+    return [item for item in result if item["type"] == "relation"]
+
+
+def read_linked(change):
+    result = copy.deepcopy(prediction(linked())["result"])
+    return read_result(change(result) or result, LINKED)
+
+
+def test_an_arrow_that_is_drawn_round_the_other_way_is_read_as_its_direction_says():
+    def turn(result):
+        for arrow in arrows(result):
+            arrow["from_id"], arrow["to_id"], arrow["direction"] = arrow["to_id"], arrow["from_id"], "left"
+
+    assert {s.origin for s in read_linked(turn).segments} == {"kept"}
+
+
+def test_an_arrow_that_was_deleted_is_a_correction():
+    found = read_linked(lambda result: [item for item in result if item["type"] != "relation"])
+    assert [s.origin for s in found.segments] == ["kept", "changed", "changed", "kept"]
+    assert found.segments[1].attribution.antecedent is None
+    assert found.segments[2].attribution is None
+
+
+def test_an_arrow_to_another_name_is_a_correction():
+    def elsewhere(result):
+        docker = next(i["id"] for i in result if i.get("value", {}).get("text") == "un docker")
+        for arrow in arrows(result):
+            arrow["to_id"] = docker
+
+    found = read_linked(elsewhere)
+    assert LINKED[found.segments[1].attribution.antecedent.start :].startswith("un docker")
+    assert found.segments[2].attribution.source_segment == 3
+    assert found.segments[2].attribution.source_type == "anonymous"  # it goes with the source
+
+
+def test_an_arrow_from_a_cue_alone_carries_the_source_too():
+    def from_the_cue(result):
+        own = next(i for i in result if i["type"] == "relation" and i["from_id"].startswith("q"))
+        value = {"start": own_start(result, own), "end": own_start(result, own) + 1, "text": "«", "labels": ["cue"]}
+        result.append({"id": "hand", "from_name": "mark", "to_name": "text", "type": "labels", "value": value})
+        own["from_id"] = "hand"
+
+    def own_start(result, arrow):
+        return next(i["value"]["start"] for i in result if i.get("id") == arrow["from_id"])
+
+    assert read_linked(from_the_cue).segments[2].attribution.source_segment == 1
+
+
+def test_arrows_that_end_at_no_source_are_passed_over():
+    def to_the_cue(result):
+        cue = next(i["id"] for i in result if i.get("value", {}).get("text") == "souffle")
+        for arrow in arrows(result):
+            arrow["to_id"] = cue
+        result.append({"type": "relation", "from_id": "gone", "to_id": "gone too", "direction": "bi"})
+
+    assert all(s.attribution is None or s.attribution.antecedent is None for s in read_linked(to_the_cue).segments)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda r: [*r, {**arrows(r)[0], "to_id": arrow_end(r, "un docker")}], "arrows to two sources"),
+        (lambda r: [*r, {**arrows(r)[0], "from_id": segment_id(r, 0)}], "a source of its own"),
+        (
+            lambda r: [i for i in r if i.get("value", {}).get("text") not in ("un docker", "souffle")],
+            "nobody who speaks",
+        ),
+    ],
+)
+def test_arrows_and_marks_that_contradict_each_other_are_refused(change, words):
+    with pytest.raises(Refusal, match=words):
+        read_linked(change)
+
+
+def arrow_end(result, text):
+    return next(i["id"] for i in result if i.get("value", {}).get("text") == text)
+
+
+def segment_id(result, start):
+    return next(i["id"] for i in result if i.get("from_name") == "label" and i["value"]["start"] == start)
 
 
 def test_predicted_marks_fall_with_a_label_that_takes_none():

@@ -7,7 +7,7 @@ import time
 
 import pytest
 from scenario import GUIDE, annotate, new_title, second_person, tasks_of
-from scored_pages import NASTY, PAGE, long_page, scored
+from scored_pages import NASTY, PAGE, linked, long_page, scored
 
 from annotator.dataset import read_pages
 from annotator.labelstudio.convert import prediction
@@ -35,13 +35,19 @@ def person():
         yield found
 
 
+def wait_for_annotation(server, task):
+    end = time.monotonic() + 30
+    while time.monotonic() < end and not server.get(f"api/tasks/{task['id']}/")["annotations"]:
+        time.sleep(0.3)
+
+
 def test_a_person_reviews_a_page_in_the_browser(label_studio, server, person, tmp_path):
     title = new_title("navigateur")
     init(server, title, GUIDE)
     project = open_project(server, title)
     sent = {
         page.article.article_id: page
-        for page in (scored(PAGE, "p1"), scored(NASTY, "nasty"), scored(long_page(), "long"))
+        for page in (scored(PAGE, "p1"), scored(NASTY, "nasty"), scored(long_page(), "long"), linked())
     }
     push(server, project, lambda: iter(sent.values()))
     tasks = {task["data"]["article_id"]: task for task in tasks_of(server, project["id"])}
@@ -57,7 +63,9 @@ def test_a_person_reviews_a_page_in_the_browser(label_studio, server, person, tm
         shown = chromium.regions(person)
         assert {key: found["text"] for key, found in shown.items()} == wanted
         colours = {found["colour"] for key, found in shown.items() if key[0] in "rqfb"}
-        assert len(colours) == min(4, len(page.segments))
+        assert len(colours) == len({seg.label for seg in page.segments})
+    chromium.submit(person)  # the last one, as it is: its arrows go with it
+    wait_for_annotation(server, tasks["linked"])
 
     chromium.open_task(person, label_studio.url, project["id"], tasks["p1"]["id"])
     keys = {item["id"][0]: item["id"] for item in prediction(sent["p1"])["result"]}
@@ -78,15 +86,15 @@ def test_a_person_reviews_a_page_in_the_browser(label_studio, server, person, tm
     if folder := os.environ.get("ANNOTATOR_SCREENSHOTS"):
         person.save_screenshot(f"{folder}/test-browser.png")
     chromium.submit(person)
-    end = time.monotonic() + 30
-    while time.monotonic() < end and not server.get(f"api/tasks/{tasks['p1']['id']}/")["annotations"]:
-        time.sleep(0.3)
+    wait_for_annotation(server, tasks["p1"])
     annotate(server, tasks["p1"])  # the other person, by the API
 
     out = tmp_path / "out.jsonl"
     report = pull(server, project, out)
-    assert (report.pages, report.annotations, report.quarantined) == (1, 2, 0)
-    (page,) = read_pages(out)
+    assert (report.pages, report.annotations, report.quarantined) == (2, 3, 0)
+    with_arrows, page = read_pages(out)
+    assert with_arrows.annotations[0]["accepted"] is True
+    assert [s.attribution for s in with_arrows.segments] == [s.attribution for s in sent["linked"].segments]
     assert page.article == sent["p1"].article
     by_hand, by_api = page.annotations
     assert [s["origin"] for s in by_hand["segments"]] == ["changed", "changed", "changed"]

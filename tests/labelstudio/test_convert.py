@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scored_pages import NASTY, PAGE, lines_of, long_page, scored, task
+from scored_pages import LINKED, NASTY, PAGE, lines_of, linked, long_page, scored, task
 
 from annotator.errors import RecordError
 from annotator.labelstudio.anchor import read_result
@@ -74,6 +74,18 @@ def test_an_accepted_prediction_gives_back_the_scored_segments(text):
     ]
     assert {s.origin for s in read.segments} == {"kept"}
     assert read.model_versions == ("v1",)
+
+
+def test_what_a_segment_takes_from_another_is_an_arrow_and_comes_back():
+    page = linked()
+    result = prediction(page)["result"]
+    ids = {item["id"] for item in result if "id" in item}
+    arrows = [item for item in result if item["type"] == "relation"]
+    assert len(arrows) == 2
+    assert all(arrow[end] in ids for arrow in arrows for end in ("from_id", "to_id"))
+    read = read_result(through_json(result), shown_text(LINKED))
+    assert [s.attribution for s in read.segments] == [s.attribution for s in page.segments]
+    assert {s.origin for s in read.segments} == {"kept"}
 
 
 @given(ANY_TEXT.filter(lambda text: text.strip()), st.integers(0, 3))
@@ -144,6 +156,7 @@ def with_first(page, **changes):
         (with_first(scored(), attribution=Attribution(source=Span(22, 25))), "lies outside"),
         (scored(spans=lines_of(PAGE)[1:]), "in no segment"),
         (scored(version=""), "no model_version"),
+        (with_first(scored(), attribution=Attribution(source_segment=2)), "no segment that holds a source"),
     ],
 )
 def test_what_the_server_would_drop_is_refused_before_sending(page, words):

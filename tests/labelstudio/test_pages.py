@@ -5,7 +5,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from scored_pages import NASTY, PAGE, annotation, scored, task
+from scored_pages import NASTY, PAGE, annotation, linked, scored, task
 
 from annotator.dataset import check, read_pages, write_pages
 from annotator.labelstudio.convert import prediction
@@ -57,6 +57,24 @@ def test_the_order_of_tasks_and_annotations_does_not_matter():
     assert [p.to_dict() for p in first[0]] == [p.to_dict() for p in again[0]]
     assert first[1] == again[1]
     assert [a["annotation_id"] for a in first[0][0].annotations] == [1, 2, 3]
+
+
+def test_what_points_to_a_source_that_lost_the_vote_is_dropped():
+    page = linked()
+    kept, changed = prediction(page)["result"], copy.deepcopy(prediction(page)["result"])
+    claims = [item for item in changed if item.get("from_name") == "label" and item["value"]["start"] == 0]
+    claims[0]["value"]["labels"] = ["boilerplate"]
+    changed = [i for i in changed if i["type"] != "relation" or i["from_id"].startswith("q")]
+    annotations = [
+        annotation(kept, number=1, user=1, updated="2026-03-03T10:00:00Z"),
+        annotation(changed, number=2, user=2),
+        annotation(changed, number=3, user=3),
+    ]
+    (built,), quarantine = build_pages([read_task(task(page, annotations=annotations))], {})
+    assert quarantine == []
+    assert built.segments[0].label == "boilerplate"
+    assert built.segments[1].attribution.antecedent is None  # the name it stood for is furniture now
+    assert built.segments[2].attribution.source_segment == 1
 
 
 def test_the_majority_decides_and_what_lost_is_noted():

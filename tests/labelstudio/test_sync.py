@@ -7,11 +7,12 @@ from dataclasses import replace
 
 import pytest
 from scenario import GUIDE, annotate, new_title, pages, personal_token, second_person, source, tasks_of
-from scored_pages import NASTY, PAGE, long_page, scored
+from scored_pages import NASTY, PAGE, linked, long_page, scored
 
 from annotator.dataset import read_pages
 from annotator.errors import InputError
 from annotator.labelstudio.client import Server
+from annotator.labelstudio.config import labelling_config
 from annotator.labelstudio.index import read_index
 from annotator.labelstudio.project import LabelInUseError, init, open_project
 from annotator.labelstudio.pull import pull, quarantine_path, state_path
@@ -128,6 +129,30 @@ def test_round_trip_of_any_character_and_of_long_pages(server, project, tmp_path
             (s.span, s.label, s.attribution, s.unverified) for s in page.segments
         ]
         assert back.annotations[0]["accepted"] is True
+
+
+def test_arrows_and_words_of_anonymity_make_the_round_trip(server, project, tmp_path):
+    page = linked()
+    push(server, project, lambda: iter([page]))
+    (task,) = tasks_of(server, project["id"])
+    assert sum(item["type"] == "relation" for item in task["predictions"][0]["result"]) == 2
+    annotate(server, task)
+    out = tmp_path / "out.jsonl"
+    pull(server, project, out)
+    (found,) = read_pages(out)
+    assert found.annotations[0]["accepted"] is True
+    assert [(s.attribution, s.unverified) for s in found.segments] == [
+        (s.attribution, s.unverified) for s in page.segments
+    ]
+
+
+def test_a_project_of_an_older_version_is_updated_before_it_takes_what_is_new(server, title, project):
+    old = labelling_config(GUIDE).replace('alias="anonymity_reason"', 'alias="other"')
+    server.write("PATCH", f"api/projects/{project['id']}/", {"label_config": old})
+    with pytest.raises(InputError, match=r"lacks mark=anonymity_reason: run  annotator labelstudio init --update"):
+        push(server, open_project(server, title), source())
+    assert init(server, title, GUIDE, update=True).applied
+    assert push(server, open_project(server, title), source()).created == 5
 
 
 def test_two_people_and_pull_twice(server, label_studio, project, tmp_path):
