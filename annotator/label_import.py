@@ -114,11 +114,8 @@ def _from_conll(path: Path, content: str, known: Mapping[str, Label]) -> Iterato
     count = 1
     for number, sentence in _sentences(content):
         where = f"{path}:{number}"
-        notes = dict(
-            tuple(part.strip() for part in line[1:].split("=", 1))
-            for line in sentence
-            if line[0] == "#" and "=" in line
-        )
+        comments = [line[1:].partition("=") for line in sentence if line[0] == "#" and "=" in line]
+        notes = {name.strip(): value.strip() for name, _, value in comments}
         tokens = [line.split("\t") if "\t" in line else line.split() for line in sentence if line[0] != "#"]
         starts = any(token[0] == "-DOCSTART-" for token in tokens)
         if starts or "newdoc id" in notes:
