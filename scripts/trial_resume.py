@@ -2,7 +2,8 @@
 
 python scripts/trial_resume.py [--moments 20] [--seed 0] [--kills 2] [--pages 60]
 
-Each trial kills the run up to `--kills` times before it lets it end. Pages are written here, from a seed.
+Each trial kills the run up to `--kills` times before it lets it end: after a drawn number of shards and
+a drawn pause. Pages are written here, from a seed.
 """
 
 from __future__ import annotations
@@ -44,6 +45,11 @@ def result(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if not path.name.startswith(".")}
 
 
+def shards(folder: Path) -> int:
+    """Count the shards in a folder."""
+    return sum(1 for _ in folder.glob("0*"))
+
+
 def main() -> int:
     """Print a line a trial; exit 1 when one differs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -63,19 +69,22 @@ def main() -> int:
             options = ["-o", str(out), "--shard-size", "4", "--dedupe", "--resume"]
             return [sys.executable, "-c", "from annotator.cli import main; main()", "score", str(work / "in"), *options]
 
-        started = time.monotonic()
         subprocess.run(command(work / "whole"), stderr=subprocess.DEVNULL, check=False)
-        length = time.monotonic() - started
         whole = result(work / "whole")
+        times = sorted(path.stat().st_mtime for path in (work / "whole").glob("0*"))
+        pause = (times[-1] - times[0]) / (len(times) - 1)  # from shard to shard
         for trial in range(args.moments):
             out, kills = work / f"out{trial}", []
             for _ in range(draw.randint(1, args.kills)):
                 with subprocess.Popen(command(out), stderr=subprocess.DEVNULL) as process:
-                    try:
-                        process.wait(length * draw.uniform(0.05, 1))
-                    except subprocess.TimeoutExpired:
+                    seen = draw.randrange(len(times))
+                    while process.poll() is None and shards(out) < seen:
+                        time.sleep(0.002)
+                    time.sleep(draw.uniform(0, 2 * pause))
+                    if process.poll() is None:
                         process.kill()
-                        kills.append(sum(1 for name in result(out) if name[0] == "0") if out.is_dir() else 0)
+                        process.wait()
+                        kills.append(shards(out))
             subprocess.run(command(out), stderr=subprocess.DEVNULL, check=False)
             same = result(out) == whole
             different += not same

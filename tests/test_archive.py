@@ -204,15 +204,16 @@ def test_two_runs_do_not_write_into_one_folder(model, inputs, tmp_path):
 def test_killed_at_a_random_moment_a_run_resumes_byte_by_byte(inputs, tmp_path):
     """Three moments of a seeded draw; scripts/trial_resume.py tries twenty."""
     whole = tmp_path / "whole"
-    started = time.monotonic()
     run(*inputs, "-o", whole, "--shard-size", "2", "--dedupe")
-    length = time.monotonic() - started
     draw = random.Random(6)
     for trial in range(3):
         out = tmp_path / f"out{trial}"
         args = command(*inputs, "-o", out, "--shard-size", "2", "--dedupe", "--resume")
         with subprocess.Popen(args, stderr=subprocess.DEVNULL) as process:
-            time.sleep(length * draw.uniform(0.5, 1))
+            seen = draw.randrange(len(shards(whole)))
+            while process.poll() is None and len(list(out.glob("0*.jsonl"))) < seen:
+                time.sleep(0.002)
+            time.sleep(draw.uniform(0, 0.2))
             process.send_signal(signal.SIGKILL)
         assert subprocess.run(args, capture_output=True, timeout=240, check=False).returncode == 1
         assert shards(out) == shards(whole)

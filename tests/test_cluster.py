@@ -23,7 +23,7 @@ SECONDS = 900  # enough for a machine that does other things too
 def page(number: int) -> str:
     place = PLACES[number % 7]
     return "\n".join(
-        f"La mairie de {place} a fermé jeudi le pont {number + line}, selon le préfet." for line in range(30)
+        f"La mairie de {place} a fermé jeudi le pont {number + line}, selon le préfet." for line in range(12)
     )
 
 
