@@ -18,6 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from annotator.errors import AnnotatorError
+from annotator.merging import SegmentWeights, weighted
 
 try:
     import annotator.training  # noqa: F401 - says what is missing
@@ -76,7 +77,7 @@ def main() -> int:
         config = train_config(args.set, augment=not args.no_augmentation)
         gate = read_pages(*args.gate) if args.gate else []
         read = read_pages(*args.data)
-        pages = without_gate_outlets(read, gate)
+        pages = [weighted(page, SegmentWeights()) for page in without_gate_outlets(read, gate)]
         print(f"{len(pages)} pages to train on; {len(read) - len(pages)} of gate outlets left out", file=sys.stderr)
         for line in leakage(pages, gate):
             print(f"leakage: {line}", file=sys.stderr)

@@ -12,6 +12,7 @@ from typing import Any
 
 from annotator import __version__
 from annotator.classifier import SegmentClassifier
+from annotator.curation import check_codebooks
 from annotator.dataset import LabelledPage, check_paths, digest, leakage, read_pages, write_pages
 from annotator.errors import InputError, RecordError
 from annotator.gate import judge, measure, megabytes, slowness
@@ -24,6 +25,7 @@ from annotator.labelstudio.project import open_project
 from annotator.labelstudio.pull import pull
 from annotator.labelstudio.push import PushOptions, push
 from annotator.labelstudio.switch import switch
+from annotator.merging import SegmentWeights, weighted
 from annotator.pipeline import score
 from annotator.records import Article
 from annotator.registry import Calibration, current_version, model_path, promote, read_manifest, replace_text
@@ -156,7 +158,7 @@ def make_dataset(run: Run) -> dict[str, Any]:
     """Put the training pages together: the reviewed form of a page counts, gate outlets and near-duplicates go.
 
     Raises:
-        InputError: nothing is left to train on.
+        InputError: nothing is left to train on, or the labels follow several codebooks.
     """
     gate = [page for one in run.sets for page in one.pages]
     pages: dict[str, LabelledPage] = {}
@@ -170,6 +172,7 @@ def make_dataset(run: Run) -> dict[str, Any]:
     clean = [page for page in allowed if not leakage([page], gate)] if leakage(allowed, gate) else allowed
     if not clean:
         raise InputError(f"dataset: of {len(pages)} pages none may train: give --data pages of outlets not in the gate")
+    check_codebooks(clean)
     clean.sort(key=lambda page: page.article.article_id)
     annotations = [
         {
@@ -208,7 +211,7 @@ def train_model(run: Run) -> dict[str, Any]:
 
 def _trained(run: Run) -> tuple[Any, Any, list[LabelledPage]]:
     recipe, hardware = run.settings.recipe, run.settings.hardware
-    pages = read_pages(dataset_file(run))
+    pages = [weighted(page, SegmentWeights()) for page in read_pages(dataset_file(run))]
     ids = set(run.results["dataset"]["like_the_use"])
     use = [page for page in pages if page.article.article_id in ids]
     sample = hold_out(pages, use, recipe, run.folder, hardware=hardware)
