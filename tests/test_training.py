@@ -261,6 +261,14 @@ def test_the_train_script_makes_a_version(repository, base_folder, tmp_path):
     assert again.stdout.strip() == version, "a finished run given again trains nothing and gives the same version"
 
 
+def test_an_exported_graph_names_no_file_of_the_machine(trained, tmp_path):
+    for quantisation in ("none", "int8"):
+        publishing.export_onnx(trained[0], tmp_path / "graph.onnx", quantisation=quantisation)
+        data = (tmp_path / "graph.onnx").read_bytes()
+        assert b".py" not in data
+        assert b"site-packages" not in data
+
+
 def test_logging_names_what_was_fused(trained, tmp_path, caplog):
     with caplog.at_level(logging.INFO):
         publishing.export_onnx(trained[0], tmp_path / "graph.onnx", quantisation="none")
