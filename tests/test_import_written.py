@@ -148,5 +148,5 @@ def test_importing_the_shared_written_pages_gives_the_shipped_labels(shared_data
     assert done.returncode == 0, done.stderr
     for name in ("train.jsonl", "gate.jsonl"):
         shipped = (ROOT / "labels" / name).read_text(encoding="utf-8").splitlines()
-        first = [line for line in shipped if line.startswith(tuple(f'{{"article_id": "written-{x}-' for x in "abcd"))]
+        first = [line for line in shipped if line.startswith(tuple(f'{{"article_id":"written-{x}-' for x in "abcd"))]
         assert (tmp_path / "labels" / name).read_text(encoding="utf-8").splitlines() == first
