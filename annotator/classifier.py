@@ -17,6 +17,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from annotator.calibration import probabilities
 from annotator.errors import ModelError
 from annotator.profile.error import ErrorModel, read_error
 from annotator.registry import Manifest, model_path, models_folder, read_manifest
@@ -89,8 +90,4 @@ class SegmentClassifier:
 
     def probabilities(self, labels: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return calibrated probabilities [segments, 4] from pooled label logits [segments, 4]."""
-        scaled = labels.astype(np.float64) / self.manifest.calibration.temperature
-        scaled -= scaled.max(axis=1, keepdims=True)
-        exp = np.exp(scaled)
-        result: NDArray[np.float64] = exp / exp.sum(axis=1, keepdims=True)
-        return result
+        return probabilities(labels, self.manifest.calibration)

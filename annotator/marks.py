@@ -31,6 +31,7 @@ LABEL_MARKS: Mapping[Label, Mark] = {
 }
 SOURCE_COLOUR = "#0072B2"
 CUE_COLOUR = "#CC79A7"
+ANONYMITY_COLOUR = "#F0E442"
 REVIEW_COLOUR = "#D55E00"
 
 # Each in French, then in English.

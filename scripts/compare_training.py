@@ -23,20 +23,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safetensors.torch import load_file
-from train import settings, without_gate_outlets
 
 from annotator.classifier import SegmentClassifier
-from annotator.dataset import LabelledPage, LabelledSegment, read_pages, split_by_outlet
+from annotator.dataset import LabelledPage, LabelledSegment, read_pages
 from annotator.errors import AnnotatorError
 from annotator.evaluation import Evaluation, ScorePage, evaluate
 from annotator.pipeline import score
 from annotator.records import Article, ScoredArticle, Span
 from annotator.registry import Calibration, write_manifest
 from annotator.segmentation import segment
+from annotator.splits import split_by_outlet
 from annotator.training.base import load_base
 from annotator.training.export import export_onnx
 from annotator.training.fit import Hardware, TrainConfig, fit
 from annotator.training.model import SegmentTagger
+from annotator.training.recipe import train_config, without_gate_outlets
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,7 +96,7 @@ def one_by_one(pages: Sequence[LabelledPage]) -> list[LabelledPage]:
 def train(name: str, pages: Sequence[LabelledPage], folder: Path, args: argparse.Namespace) -> TrainConfig:
     """Train one variant unless its weights stand there; return its configuration."""
     what = variant(name)
-    config = settings([change for change in what.changes if change], augment=True)
+    config = train_config([change for change in what.changes if change])
     if not (folder / "model.safetensors").is_file():
         began = time.monotonic()
         fit(one_by_one(pages) if what.alone else pages, load_base(args.base), config, folder,

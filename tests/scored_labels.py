@@ -12,11 +12,12 @@ from annotator.unverified import is_unverified
 
 def as_scored(page: LabelledPage) -> ScoredArticle:
     """Return the page with made-up confidences: every seventh segment is one to review."""
-    spans, labels = [seg.span for seg in page.segments], [seg.label for seg in page.segments]
-    text, truth = page.article.text, [seg.attribution for seg in page.segments]
+    text, spans = page.article.text, [seg.span for seg in page.segments]
+    labels, truth = [seg.label for seg in page.segments], [seg.attribution for seg in page.segments]
+    roles = find_roles(page.article, spans, labels)
     said = complete(text, spans, breaks(text, spans), labels, truth)
     segments = []
-    for index, (seg, role) in enumerate(zip(page.segments, find_roles(page.article, spans, labels), strict=True)):
+    for index, (seg, role) in enumerate(zip(page.segments, roles, strict=True)):
         sure = 0.55 if index % 7 == 3 else 0.97 - index % 5 / 50
         rest = {label: round((1 - sure) / 3, 4) for label in LABELS}
         segments.append(

@@ -16,7 +16,7 @@ from typing import Any
 from markdown_it import MarkdownIt
 
 from annotator.errors import InputError
-from annotator.marks import CUE_COLOUR, KIND_NAMES, LABEL_MARKS, REVIEW_COLOUR, SOURCE_COLOUR
+from annotator.marks import ANONYMITY_COLOUR, CUE_COLOUR, KIND_NAMES, LABEL_MARKS, REVIEW_COLOUR, SOURCE_COLOUR
 from annotator.records import LABELS, Label, SourceType
 
 # Names of the controls: stored in every result as from_name, so they are part of the data.
@@ -36,7 +36,7 @@ NEEDS_REVIEW = "needs_review"
 _MARKS = {
     SOURCE: ("Source", SOURCE_COLOUR, "5", "Extrait exact du segment : voir la deuxième partie du guide"),
     CUE: ("Indice", CUE_COLOUR, "6", "Extrait exact du segment : voir la deuxième partie du guide"),
-    ANONYMITY: ("Anonymat", "#F0E442", "8", "Les mots qui disent que la source n’est pas nommée, et pourquoi"),
+    ANONYMITY: ("Anonymat", ANONYMITY_COLOUR, "8", "Les mots qui disent que la source n’est pas nommée, et pourquoi"),
 }
 _KIND_HINTS: Mapping[SourceType, str] = {
     SourceType.PERSON: "Une personne que la page nomme",

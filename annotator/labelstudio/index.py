@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from annotator.labelstudio.client import Server, ServerError, writing
+from annotator.labelstudio.convert import BLIND
 
 _log = logging.getLogger(__name__)
 
@@ -22,7 +23,10 @@ _COLUMNS = ",".join(("id", "updated_at", "predictions_model_versions", "total_pr
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskState:
-    """One task; ``worked_on`` counts annotations, skips and drafts; ``key`` is None for what others put there."""
+    """One task; ``worked_on`` counts annotations, skips and drafts; ``key`` is None for what others put there.
+
+    ``blind``: annotators see no prediction on it (``push --blind``), whatever model version comes.
+    """
 
     task_id: int
     key: Key | None
@@ -31,6 +35,7 @@ class TaskState:
     worked_on: int
     updated_at: str
     whole: bool = True
+    blind: bool = False
 
 
 def read_index(
@@ -82,6 +87,7 @@ def _state(task: Mapping[str, Any]) -> TaskState:
         worked_on=sum(int(task.get(name) or 0) for name in _COUNTS),
         updated_at=str(task.get("updated_at") or ""),
         whole=len(versions) < _LIST_LIMIT,
+        blind=bool(data.get(BLIND)),
     )
 
 

@@ -28,6 +28,7 @@ _log = logging.getLogger(__name__)
 _FORMAT = 2
 # The server takes the names for tasks and annotations alike; without them it also sends every prediction.
 _COLUMNS = "id,data,annotations,result,completed_by,created_at,updated_at,lead_time,was_cancelled,parent_prediction"
+_COLUMNS += ",ground_truth"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from annotator.marks import CUE_COLOUR, KIND_NAMES, LABEL_MARKS, REVIEW_COLOUR, SOURCE_COLOUR
+from annotator.marks import ANONYMITY_COLOUR, CUE_COLOUR, KIND_NAMES, LABEL_MARKS, REVIEW_COLOUR, SOURCE_COLOUR
 from annotator.profile import SIGNALS
 from annotator.records import LABELS
 from annotator.report.data import clean, json_text
@@ -40,6 +40,7 @@ PALETTE: Mapping[str, str] = {
     "badge-ink": "#111111",
     "source": SOURCE_COLOUR,
     "cue": CUE_COLOUR,
+    "anonymity": ANONYMITY_COLOUR,
     "review": REVIEW_COLOUR,
 }
 _TINT = 0.26  # of a label's colour behind its text; the rest is paper

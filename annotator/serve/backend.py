@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from annotator.errors import AnnotatorError, InputError, RecordError
 from annotator.labelstudio.config import LABEL, MARK, TEXT
-from annotator.labelstudio.convert import article_of, prediction, shown_text
+from annotator.labelstudio.convert import BLIND, article_of, prediction, shown_text
 from annotator.reader import ID_FIELDS, TEXT_FIELDS, StdinFormat, read_articles
 from annotator.records import Article, ScoredArticle
 from annotator.serve.limits import Limits, RefusedError
@@ -80,6 +80,8 @@ def predict(
     for task in tasks[: limits.articles]:
         try:
             found = prediction(score(_article_of_task(task, limits)))
+            if task["data"].get(BLIND):  # nobody is to see it (push --blind)
+                found["result"] = []
         except OutOfTimeError:
             if not results:
                 raise

@@ -150,7 +150,7 @@ def test_the_keyboard_reaches_every_segment_and_tells_all_of_it(opened):
     assert "Non vérifié" in detail(browser)
     assert "À relire" in detail(browser)
     press(browser, "n")
-    assert "segment 5" in detail(browser).lower()  # its source is carried from there
+    assert "segment 5, elle, Ondine Karvel" in detail(browser)  # its source is carried from there
     browser.find_element(By.CSS_SELECTOR, "#detail button.plain").send_keys(Keys.ENTER)
     assert active(browser).get_attribute("data-index") == "4"
     assert "Ondine Karvel" in detail(browser)

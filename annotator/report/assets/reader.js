@@ -139,7 +139,8 @@ function showDetail(panel, record, index, go) {
   if (typeof said.source_segment === "number" && record.segments[said.source_segment]) {
     const link = make("button", { type: "button", class: "plain" }, say(words.segment_n, { n: said.source_segment + 1 }));
     link.addEventListener("click", () => go(said.source_segment));
-    row(words.carried, link);
+    const first = record.segments[said.source_segment].attribution || {};
+    row(words.carried, link, ...[first.source, first.antecedent].filter(Boolean).flatMap((span) => [", ", of(span)]));
   }
   if (said.anonymity_reason) row(words.anonymity_reason, of(said.anonymity_reason));
   if (segment.unverified) row(words.unverified, words.unverified_hint);
