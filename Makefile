@@ -33,7 +33,7 @@ $(VENV)/demo.done: pyproject.toml
 $(VENV)/test.done: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q $(TORCH)
-	$(BIN)/pip install -q -e '.[train,labelstudio,serve,report,dev]'
+	$(BIN)/pip install -q -e '.[train,review,labelstudio,serve,report,scale,dev]'
 	@touch $@
 
 clean:

@@ -6,14 +6,18 @@ record cannot depend on what else is scored, in which order, or on how many thre
 
 from __future__ import annotations
 
+import copy
 import logging
+from collections.abc import Callable
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from annotator.calibration import probabilities
 from annotator.errors import ModelError
 from annotator.profile.error import ErrorModel, read_error
 from annotator.registry import Manifest, model_path, models_folder, read_manifest
@@ -35,6 +39,7 @@ class SegmentClassifier:
         """
         self.manifest: Manifest = read_manifest(folder)
         self.error: ErrorModel | None = read_error(folder)
+        self._check: Callable[[], None] | None = None
         options = onnxruntime.SessionOptions()
         if threads is not None:
             options.intra_op_num_threads = threads
@@ -64,11 +69,19 @@ class SegmentClassifier:
         """The model version, as records state it."""
         return self.manifest.version
 
+    def checked(self, check: Callable[[], None]) -> Self:
+        """Return the same model, which calls ``check`` before each window: what that raises ends the scoring."""
+        other = copy.copy(self)
+        other._check = check  # noqa: SLF001 -- a copy of this object
+        return other
+
     def logits(self, page: EncodedPage) -> PageLogits:
         """Return the pooled logits of a page's segments."""
         windows = plan(page, self.manifest.windows)
         outputs: tuple[list[NDArray[np.float32]], ...] = ([], [], [])
         for window in windows:
+            if self._check is not None:
+                self._check()
             ids = window.input_ids[None]
             arrays = self._session.run(_OUTPUTS, {"input_ids": ids, "attention_mask": np.ones_like(ids)})
             for kept, array in zip(outputs, arrays, strict=True):
@@ -77,8 +90,4 @@ class SegmentClassifier:
 
     def probabilities(self, labels: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return calibrated probabilities [segments, 4] from pooled label logits [segments, 4]."""
-        scaled = labels.astype(np.float64) / self.manifest.calibration.temperature
-        scaled -= scaled.max(axis=1, keepdims=True)
-        exp = np.exp(scaled)
-        result: NDArray[np.float64] = exp / exp.sum(axis=1, keepdims=True)
-        return result
+        return probabilities(labels, self.manifest.calibration)

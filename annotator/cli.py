@@ -11,19 +11,20 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from annotator import __version__
 from annotator.errors import AnnotatorError
+from annotator.labels import app as labels_app
 from annotator.labelstudio.commands import app as labelstudio_app
+from annotator.models_commands import app as models_app
 from annotator.report.commands import report
+from annotator.scoring import score
 from annotator.serve.commands import serve
 
 if TYPE_CHECKING:
@@ -38,21 +39,12 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-models_app = typer.Typer(help="Model versions: list, show, put in use.", no_args_is_help=True)
-labels_app = typer.Typer(help="Labelled pages: check, count.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
 app.add_typer(labels_app, name="labels")
 app.add_typer(labelstudio_app, name="labelstudio")
+app.command()(score)
 app.command()(report)
 app.command()(serve)
-
-
-class OutputFormat(StrEnum):
-    """What ``score`` writes."""
-
-    JSONL = "jsonl"
-    PARQUET = "parquet"
-    CSV = "csv"
 
 
 Inputs = Annotated[
@@ -92,83 +84,6 @@ def root(
         # Libraries warn about single pages (what matters of it stands in the record) and about their caches.
         for name in ("htmldate", "charset_normalizer", "matplotlib"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
-
-
-@app.command()
-def score(
-    inputs: Inputs,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="File to write: .jsonl, .csv (each also .gz) or .parquet.")
-    ] = None,
-    fmt: Annotated[
-        OutputFormat | None, typer.Option("--format", help="Format (default: by the name of OUT, else jsonl).")
-    ] = None,
-    lean: Annotated[bool, typer.Option("--lean", help="Leave out the texts of pages and segments.")] = False,
-    errors: Annotated[
-        Path | None, typer.Option("--errors", help="Where failed inputs are listed (default: OUT.errors.jsonl).")
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace an output that exists.")] = False,
-    models: Models = None,
-    model: ModelVersion = None,
-    threads: Threads = None,
-    stdin_format: StdinAs = None,
-) -> None:
-    """Score pages: one record an article, in input order, to OUT or stdout."""
-    from annotator.bulk import count_articles, score_inputs
-    from annotator.classifier import SegmentClassifier
-    from annotator.storage import ScoredWriter
-
-    if output is None and fmt is OutputFormat.PARQUET and sys.stdout.isatty():
-        raise AnnotatorError("Parquet is binary: name a file with -o, or send stdout to one")
-    failures: list[ReadFailure] = []
-    progress = _progress()
-
-    def failed(failure: ReadFailure) -> None:
-        failures.append(failure)
-        progress.console.print(f"failed: {failure.where}: {failure.error}", markup=False, soft_wrap=True)
-
-    classifier = SegmentClassifier.load(models, model, threads=threads)
-    target = output if output is not None else sys.stdout.buffer
-    with ScoredWriter(target, fmt.value if fmt else None, lean=lean, overwrite=force) as writer, progress:
-        total = None if progress.disable else count_articles(inputs)
-        task = progress.add_task("scoring", total=total, rate="")
-        segments = 0
-        stdin = sys.stdin.buffer if "-" in inputs else None
-        pages = score_inputs(inputs, classifier, on_failure=failed, stdin=stdin, stdin_format=stdin_format)
-        for done, scored in enumerate(pages, start=1):
-            writer.write(scored)
-            segments += len(scored.segments)
-            elapsed = progress.tasks[0].elapsed or 0.0
-            rate = f"{segments / elapsed:.0f} segments/s" if elapsed > 1 else ""
-            progress.update(task, completed=done, rate=rate)
-    if failures:
-        _list_failures(failures, output, errors)
-        raise typer.Exit(1)
-
-
-def _list_failures(failures: list[ReadFailure], output: Path | None, errors: Path | None) -> None:
-    path = (
-        errors if errors is not None else (None if output is None else output.with_name(output.name + ".errors.jsonl"))
-    )
-    count = f"{len(failures)} input{'s' if len(failures) > 1 else ''} failed"
-    if path is None:
-        _say(f"{count}, listed above")
-        return
-    lines = [json.dumps({"where": f.where, "error": f.error}, ensure_ascii=False) + "\n" for f in failures]
-    try:
-        path.write_text("".join(lines), encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        _say(f"{count}, listed above; {path}: cannot be written ({error.strerror})")
-        return
-    _say(f"{count}, listed in {path}")
-
-
-def _progress() -> Progress:
-    console = _err()
-    return Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
-        TimeElapsedColumn(), TimeRemainingColumn(), console=console, disable=not console.is_terminal, transient=False,
-    )  # fmt: skip
 
 
 @app.command()
@@ -270,54 +185,6 @@ def profile(
         write_profiles(profiles, sys.stdout.buffer)
 
 
-@models_app.command("list")
-def models_list(models: Models = None) -> None:
-    """List the versions of a registry; the one in use is marked."""
-    from annotator.registry import current_version, list_versions, model_path, models_folder, read_manifest
-
-    folder = models_folder(models)
-    try:
-        current = current_version(folder)
-    except AnnotatorError:
-        current = ""
-    rows = []
-    for version in list_versions(folder):
-        manifest = read_manifest(model_path(folder, version), verify=False)
-        rows.append(("*" if version == current else "", version, str(manifest.details.get("created_at", ""))))
-    _print_rows(["in use", "version", "made"], rows)
-    _say(f"{len(rows)} versions in {folder}")
-
-
-@models_app.command("show")
-def models_show(
-    version: Annotated[str | None, typer.Argument(help="Version (default: the current one).")] = None,
-    models: Models = None,
-) -> None:
-    """Print a version's manifest and metrics as JSON, after checking its files against their digests."""
-    from annotator.registry import model_path, models_folder, read_manifest
-
-    folder = model_path(models_folder(models), version)
-    read_manifest(folder)
-    data = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    metrics = folder / "metrics.json"
-    if metrics.is_file():
-        data["metrics"] = json.loads(metrics.read_text(encoding="utf-8"))
-    typer.echo(json.dumps(data, indent=2, ensure_ascii=False))
-
-
-@models_app.command("promote")
-def models_promote(
-    version: Annotated[str, typer.Argument(help="Version to put in use.")],
-    models: Models = None,
-) -> None:
-    """Put a version in use: CURRENT names it from now on."""
-    from annotator.registry import models_folder, promote
-
-    folder = models_folder(models)
-    promote(folder, version)
-    _say(f"{version} is in use in {folder}")
-
-
 @labels_app.command("check")
 def labels_check(
     paths: Annotated[list[Path], typer.Argument(help="Labelled pages: .jsonl files or folders.", show_default=False)],
@@ -348,6 +215,7 @@ def labels_stats(
         return
     header, *rows = result.table()
     _print_rows(header, rows)
+    typer.echo("origins\t" + ", ".join(f"{count} {name}" for name, count in result.origins.items() if count))
     typer.echo(f"digest {result.digest}")
 
 

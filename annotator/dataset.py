@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import random
-import re
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from annotator.errors import InputError, RecordError
+from annotator.duplicates import NEAR_DUPLICATE_SHARE, SHINGLE_WORDS, shingles
+from annotator.errors import RecordError
 from annotator.labelled import (
     CODEBOOK,
     LabelledPage,
@@ -27,7 +25,9 @@ from annotator.labelled import (
     read_pages,
     write_pages,
 )
+from annotator.merging import ORIGINS, origins
 from annotator.records import LABELS, SOURCE_TYPES, Attribution, Label, SourceType, check_spans
+from annotator.splits import outlet_families, outlet_key, split_by_outlet, split_groups
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,14 +43,14 @@ __all__ = [
     "digest",
     "leakage",
     "outlet_families",
+    "outlet_key",
     "read_pages",
     "split_by_outlet",
+    "split_groups",
     "stats",
     "write_pages",
 ]
 
-SHINGLE_WORDS = 8
-NEAR_DUPLICATE_SHARE = 0.3
 LENGTH_QUANTILES = {"min": 0.0, "p25": 0.25, "median": 0.5, "p75": 0.75, "p95": 0.95, "max": 1.0}
 
 _SPEAKING = (Label.REPORTED_CLAIM, Label.ATTRIBUTED_QUOTE)
@@ -162,88 +162,6 @@ def _link_problems(index: int, att: Attribution, segments: Sequence[LabelledSegm
     return found
 
 
-def outlet_key(name: str) -> str:
-    """Return the outlet's name without case, accents, punctuation and bracketed remarks; words, one space apart."""
-    plain = re.sub(r"\([^()]*\)|\[[^\[\]]*\]", " ", name)
-    return _words(plain) or _words(name)
-
-
-def _words(name: str) -> str:
-    letters = unicodedata.normalize("NFKD", name.casefold().replace("œ", "oe").replace("æ", "ae"))
-    return " ".join(re.findall(r"[^\W_]+", "".join(c for c in letters if not unicodedata.combining(c))))
-
-
-def outlet_families(names: Iterable[str | None]) -> dict[str | None, str]:
-    """Group outlets that must stay on one side of a split; map each name to its family.
-
-    Names with the same :func:`outlet_key` (spaces aside) are one family, and so is an outlet with another that
-    its bracketed remark names: ``La Lettre du jeudi (La Boussole)`` goes with ``La Boussole``. Pages without an
-    outlet form one family, since nothing shows that they differ.
-    """
-    known = sorted({name for name in names if name is not None})
-    keys = {name: outlet_key(name) for name in known}
-    parent = {key: key for key in keys.values()}
-
-    def root(key: str) -> str:
-        while parent[key] != key:
-            key = parent[key]
-        return key
-
-    for name in known:
-        for remark in re.findall(r"[(\[]([^()\[\]]*)[)\]]", name):
-            words = f" {_words(remark)} "
-            for key in sorted(parent):
-                if key and f" {key} " in words:
-                    parent[root(keys[name])] = root(key)
-    return {None: ""} | {name: root(keys[name]).replace(" ", "") for name in known}
-
-
-def split_by_outlet(
-    pages: Sequence[LabelledPage], *, seed: int, folds: int | None = None, share: float | None = None
-) -> list[list[LabelledPage]]:
-    """Divide pages by whole outlet families, for cross-validation (``folds``) or one held-out part (``share``).
-
-    With ``folds``: that many lists, balanced by number of segments (the largest and the smallest differ by no more
-    than the largest outlet). With ``share``: two lists, the rest and at most that share of the segments, one
-    outlet at least. Every page stands in one list; pages keep their order. The result depends on the set of pages
-    and the seed, not on the order of the pages.
-
-    Raises:
-        InputError: not exactly one of ``folds`` and ``share``, a value out of range, or too few outlets.
-    """
-    if (folds is None) == (share is None):
-        raise InputError("split_by_outlet: give either folds or share")
-    families = outlet_families(page.article.outlet for page in pages)
-    size: Counter[str] = Counter()
-    for page in pages:
-        size[families[page.article.outlet]] += max(1, len(page.segments))
-    order = sorted(size)
-    random.Random(seed).shuffle(order)
-    needed = 2 if folds is None else folds
-    if needed < 2 or len(order) < needed:
-        raise InputError(f"split_by_outlet: {needed} parts of {len(order)} outlets: use 2 parts or more, and fewer")
-    part: dict[str, int] = {}
-    if share is not None:
-        if not 0 < share < 1:
-            raise InputError(f"split_by_outlet: share {share}: use a number between 0 and 1")
-        room = share * size.total()
-        for family in order:
-            part[family] = int(size[family] <= room)
-            room -= size[family] * part[family]
-        if not any(part.values()):
-            part[min(order, key=size.__getitem__)] = 1
-    else:
-        # Large outlets first, or the last one dealt tips the balance; within a power of two the seed decides.
-        load = [0] * needed
-        for family in sorted(order, key=lambda name: -size[name].bit_length()):
-            part[family] = load.index(min(load))
-            load[part[family]] += size[family]
-    parts: list[list[LabelledPage]] = [[] for _ in range(needed)]
-    for page in pages:
-        parts[part[families[page.article.outlet]]].append(page)
-    return parts
-
-
 def leakage(train: Sequence[LabelledPage], gate: Sequence[LabelledPage]) -> list[str]:
     """Return what the two sides share, one line each: outlets, identical texts, near-duplicates.
 
@@ -260,10 +178,10 @@ def leakage(train: Sequence[LabelledPage], gate: Sequence[LabelledPage]) -> list
     for left, right in sides.values():
         if left and right:
             found.append(f"outlet on both sides: {sorted(left)} in train, {sorted(right)} in gate: move one side")
-    shingles = {id(page): _shingles(page.article.text) for page in (*train, *gate)}
+    held = {id(page): shingles(page.article.text) for page in (*train, *gate)}
     holders: dict[str, list[LabelledPage]] = defaultdict(list)
     for page in gate:
-        for shingle in shingles[id(page)]:
+        for shingle in held[id(page)]:
             holders[shingle].append(page)
     gate_texts = defaultdict(list)
     for page in gate:
@@ -272,11 +190,11 @@ def leakage(train: Sequence[LabelledPage], gate: Sequence[LabelledPage]) -> list
         mine = page.article.article_id
         same = gate_texts.get(" ".join(page.article.text.split()), [])
         found += [f"same text: {mine!r} in train, {twin.article.article_id!r} in gate: drop one" for twin in same]
-        shared: Counter[int] = Counter(id(other) for s in shingles[id(page)] for other in holders.get(s, ()))
+        shared: Counter[int] = Counter(id(other) for s in held[id(page)] for other in holders.get(s, ()))
         for other in gate:
             if not shared[id(other)] or other in same:
                 continue
-            rate = shared[id(other)] / min(len(shingles[id(page)]), len(shingles[id(other)]))
+            rate = shared[id(other)] / min(len(held[id(page)]), len(held[id(other)]))
             if rate >= NEAR_DUPLICATE_SHARE:
                 found.append(
                     f"near-duplicate: {mine!r} in train, {other.article.article_id!r} in gate "
@@ -285,13 +203,8 @@ def leakage(train: Sequence[LabelledPage], gate: Sequence[LabelledPage]) -> list
     return found
 
 
-def _shingles(text: str) -> set[str]:
-    words = re.findall(r"\w+", text.casefold())
-    return {" ".join(words[i : i + SHINGLE_WORDS]) for i in range(len(words) - SHINGLE_WORDS + 1)}
-
-
 def digest(pages: Iterable[LabelledPage]) -> str:
-    """Return the SHA-256 (hex) of the pages' ids, texts and true labels with their attributions.
+    """Return the SHA-256 (hex) of the pages' ids, texts and true labels with their attributions and weights.
 
     Neither the order of the pages nor the layout of their files matters; split, genre, remarks of a second reader
     (``also``) and annotations stand outside.
@@ -305,7 +218,8 @@ def digest(pages: Iterable[LabelledPage]) -> str:
             if att is not None:
                 marks = {name: [span.start, span.end] for name, span in attribution_spans(att)}
                 marks |= {"source_type": att.source_type, "source_segment": att.source_segment}
-            segments.append([seg.span.start, seg.span.end, str(seg.label), marks, seg.unverified])
+            weight = [] if seg.weight == 1 else [seg.weight]  # labels without annotations keep their digest
+            segments.append([seg.span.start, seg.span.end, str(seg.label), marks, seg.unverified, *weight])
         record = [page.article.article_id, page.article.text_sha256, segments]
         lines.append(json.dumps(record, sort_keys=True, separators=(",", ":")))
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
@@ -330,17 +244,21 @@ class StatsRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stats:
-    """Counts of labelled pages: all, then each split, then each genre, the largest first."""
+    """Counts of labelled pages: all, then each split, then each genre, the largest first.
+
+    ``origins`` counts segments by how their label came about (:func:`annotator.merging.origins`).
+    """
 
     digest: str
     rows: tuple[StatsRow, ...]
+    origins: Mapping[str, int]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
         names = StatsRow.__dataclass_fields__
         plain = [{name: getattr(row, name) for name in names} for row in self.rows]
         rows = [{k: dict(v) if isinstance(v, Mapping) else v for k, v in row.items()} for row in plain]
-        return {"digest": self.digest, "rows": rows}
+        return {"digest": self.digest, "rows": rows, "origins": dict(self.origins)}
 
     def table(self) -> list[list[str]]:
         """Return a header and one list of cells a row."""
@@ -365,7 +283,12 @@ def stats(pages: Sequence[LabelledPage]) -> Stats:
             by_name[getattr(page, kind) or "-"].append(page)
         ordered = sorted(by_name.items(), key=lambda item: (-len(item[1]), item[0]))
         groups += [(kind, name, members) for name, members in ordered]
-    return Stats(digest=digest(pages), rows=tuple(_row(*group) for group in groups))
+    found = Counter(origin for page in pages for origin in origins(page))
+    return Stats(
+        digest=digest(pages),
+        rows=tuple(_row(*group) for group in groups),
+        origins={name: found[name] for name in ORIGINS},
+    )
 
 
 def _row(kind: str, name: str, pages: Sequence[LabelledPage]) -> StatsRow:

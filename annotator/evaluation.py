@@ -36,6 +36,7 @@ __all__ = [
     "Scores",
     "align",
     "compare",
+    "compare_pages",
     "evaluate",
 ]
 
@@ -62,11 +63,15 @@ class GenreScore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageOutcome:
-    """The labels of a page's gold segments, true and predicted (None: no predicted segment covers it)."""
+    """The labels of a page's gold segments, true and predicted, and the confidence of the predicted ones.
+
+    Where no predicted segment covers one, its label is None and its confidence NaN.
+    """
 
     article_id: str
     gold: tuple[Label, ...]
     predicted: tuple[Label | None, ...]
+    confidence: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,9 +250,27 @@ def compare(
         raise InputError(
             f"compare: data {a.data[:12]} and {b.data[:12]} differ: evaluate both models on the same pages"
         )
+    left, right = (one.own.pages if boundaries == "own" else one.gold.pages for one in (a, b))
+    return compare_pages(left, right, names=(a.model_version, b.model_version), seed=seed, resamples=resamples)
+
+
+def compare_pages(
+    left: Sequence[PageOutcome],
+    right: Sequence[PageOutcome],
+    *,
+    names: tuple[str, str],
+    seed: int = 0,
+    resamples: int = 1000,
+) -> Comparison:
+    """Compare what two models, called ``names``, gave for the same pages in the same order: see :func:`compare`.
+
+    Raises:
+        InputError: the pages or their true labels differ, there are none, or ``resamples`` is less than 1.
+    """
     if resamples < 1:
         raise InputError(f"compare: {resamples} resamples: use 1 or more")
-    left, right = (one.own.pages if boundaries == "own" else one.gold.pages for one in (a, b))
+    if not left or [(p.article_id, p.gold) for p in left] != [(p.article_id, p.gold) for p in right]:
+        raise InputError(f"compare: {names[0]} and {names[1]} were not scored on the same pages: evaluate both again")
     weights = metrics.article_weights(len(left), seed=seed, resamples=resamples)
     first, second = (np.stack([_page_confusion(page) for page in side]) for side in (left, right))
     drawn, drawn_too = metrics.resample(weights, first), metrics.resample(weights, second)
@@ -255,8 +278,8 @@ def compare(
     f1 = metrics.class_scores(total_too).f1 - metrics.class_scores(total).f1
     f1_drawn = metrics.class_scores(drawn_too).f1 - metrics.class_scores(drawn).f1
     return Comparison(
-        a=a.model_version,
-        b=b.model_version,
+        a=names[0],
+        b=names[1],
         macro_f1=metrics.interval(
             metrics.macro_f1(total_too) - metrics.macro_f1(total),
             metrics.macro_f1(drawn_too) - metrics.macro_f1(drawn),
@@ -337,6 +360,7 @@ def _outcome(page: LabelledPage, count: PageCounts) -> PageOutcome:
         article_id=page.article.article_id,
         gold=tuple(seg.label for seg in page.segments),
         predicted=tuple(None if index == MISSED else LABELS[index] for index in count.predicted.tolist()),
+        confidence=tuple(count.confidence.tolist()),
     )
 
 

@@ -23,7 +23,7 @@ from annotator.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-Format = Literal["text", "html", "jsonl", "csv", "parquet"]
+Format = Literal["text", "html", "jsonl", "csv", "parquet", "warc"]
 
 FORMATS: Mapping[str, Format] = {
     ".txt": "text",
@@ -34,6 +34,8 @@ FORMATS: Mapping[str, Format] = {
     ".ndjson": "jsonl",
     ".csv": "csv",
     ".parquet": "parquet",
+    ".warc": "warc",
+    ".wet": "warc",
 }
 _BATCH = 64
 _CSV_FIELD_LIMIT = 1 << 28  # characters; the csv module's own limit, 131,072, is less than a long page

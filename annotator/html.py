@@ -55,7 +55,12 @@ _NO_BREAK = chr(0x10F000 + _SPACES.index("\u00a0"))
 
 
 def html_to_article(
-    data: bytes | str, *, article_id: str, url: str | None = None, header_charset: str | None = None
+    data: bytes | str,
+    *,
+    article_id: str,
+    url: str | None = None,
+    outlet: str | None = None,
+    header_charset: str | None = None,
 ) -> Article:
     """Read one HTML page; a page without any text gives an article whose text is empty.
 
@@ -63,6 +68,7 @@ def html_to_article(
         data: the page as bytes or as text.
         article_id: the id that the article gets.
         url: where the page is from; without it, the canonical address that the page names.
+        outlet: whose page it is; without it, the site name that the page states.
         header_charset: the charset of the HTTP ``Content-Type`` header, if known.
 
     Returns:
@@ -80,12 +86,12 @@ def html_to_article(
     if flattened:
         warnings.append("html: nested too deep for the parser; block structure simplified, hidden parts may show")
     if tree is None:
-        return Article(article_id=article_id, text="", url=url, warnings=tuple(warnings))
-    title, date, outlet, canonical = _metadata(tree)
+        return Article(article_id=article_id, text="", outlet=outlet, url=url, warnings=tuple(warnings))
+    title, date, site, canonical = _metadata(tree)
     return Article(
         article_id=article_id,
         text=_visible_text(tree),
-        outlet=outlet,
+        outlet=outlet or site,
         url=url or canonical,
         title=title,
         date=date,

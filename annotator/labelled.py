@@ -29,13 +29,17 @@ _ANNOTATION_KEYS = ("annotator", "created_at", "lead_time", "codebook", "model_v
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelledSegment:
-    """A segment with its true label; ``also`` is the label that a second reader chose, where they differed."""
+    """A segment with its true label; ``also`` is the label that a second reader chose, where they differed.
+
+    ``weight`` is what the segment counts in training; it is derived from the annotations and not stored.
+    """
 
     span: Span
     label: Label
     attribution: Attribution | None = None
     unverified: bool | None = None
     also: Label | None = None
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from annotator.attribution import attribute
 from annotator.classifier import SegmentClassifier
+from annotator.language import language_warning
 from annotator.profile import profile_article
-from annotator.reader import language_warning
 from annotator.records import LABELS, Article, Label, Role, ScoredArticle, ScoredSegment, Span
 from annotator.references import complete
 from annotator.segmentation import breaks, segment

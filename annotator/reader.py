@@ -6,13 +6,13 @@ reading goes on. docs/schema.md lists formats, fields and ids.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import itertools
+import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date
 from glob import glob, has_magic
 from pathlib import Path
@@ -31,7 +31,10 @@ from annotator.files import (
     reading,
 )
 from annotator.html import html_to_article
+from annotator.language import looks_french, with_language_warning
 from annotator.records import Article
+
+_log = logging.getLogger(__name__)
 
 StdinFormat = Literal["text", "html", "jsonl", "csv"]
 
@@ -51,6 +54,13 @@ class ReadFailure:
 
     where: str
     error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A page of a crawl that is no failure and no article: why it is left out."""
+
+    reason: Literal["not French"]
 
 
 @dataclass(slots=True)
@@ -78,6 +88,8 @@ def read_articles(
     stdin_format: StdinFormat | None = None,
     on_error: Callable[[ReadFailure], None] | None = None,
     check_language: bool = True,
+    any_language: bool = False,
+    on_skip: Callable[[Skipped], None] | None = None,
 ) -> Iterator[Article]:
     """Read articles lazily, in the order of the inputs; a file is opened when its first article is asked for.
 
@@ -88,6 +100,8 @@ def read_articles(
         stdin_format: its format, where that is known.
         on_error: called with each failure, after which reading goes on.
         check_language: add a warning to articles that do not look French.
+        any_language: read pages of crawls (WARC, WET) in other languages than French too.
+        on_skip: called with each page of a crawl that is left out.
 
     Yields:
         One article a page or record. Blank pages are articles too.
@@ -96,16 +110,19 @@ def read_articles(
         InputError: the first failure, when there is no ``on_error``.
     """
     seen = _Seen()
-    for name, items in _sources(inputs, stdin, stdin_format):
+    for name, items in _sources(inputs, stdin, stdin_format, any_language=any_language):
         seen.files.append(name)
         with closing(items):
             for number, item in items:
                 where = f"{name}:{number}" if number else name
+                if isinstance(item, Skipped):
+                    if on_skip is not None:
+                        on_skip(item)
+                    continue
                 if isinstance(item, Article) and (first := seen.claim(item.article_id, number)):
                     item = InputError(f"article_id {item.article_id!r} was read before, at {first}: ids must differ")  # noqa: PLW2901
                 if isinstance(item, Article):
-                    warning = language_warning(item.text) if check_language else None
-                    yield replace(item, warnings=(*item.warnings, warning)) if warning else item
+                    yield with_language_warning(item) if check_language else item
                 elif on_error is None:
                     raise InputError(f"{where}: {item}") from item
                 else:
@@ -114,11 +131,11 @@ def read_articles(
 
 # --- inputs to files ---------------------------------------------------------------------------------------------
 
-_Items = Iterator[tuple[int | None, "Article | InputError"]]
+_Items = Iterator[tuple[int | None, "Article | InputError | Skipped"]]
 
 
 def _sources(
-    inputs: Sequence[str | Path], stdin: BinaryIO | None, stdin_format: StdinFormat | None
+    inputs: Sequence[str | Path], stdin: BinaryIO | None, stdin_format: StdinFormat | None, *, any_language: bool
 ) -> Iterator[tuple[str, Any]]:
     """Yield the name of each source with a generator over what it holds."""
     for given in inputs:
@@ -130,7 +147,7 @@ def _sources(
             if isinstance(path, ReadFailure):
                 yield path.where, _guarded(iter([(None, InputError(path.error))]))
             else:
-                yield path.as_posix(), _guarded(_read_file(path))
+                yield path.as_posix(), read_file(path, any_language=any_language)
 
 
 def _guarded(items: _Items) -> _Items:
@@ -195,7 +212,23 @@ def _walk(folder: Path) -> Iterator[Path | ReadFailure]:
 # --- files to articles -------------------------------------------------------------------------------------------
 
 
-def _read_file(path: Path) -> _Items:
+def read_file(path: Path, *, any_language: bool = False) -> _Items:
+    """Read one file: yield the line or row of each record (None for a page that is a file), and what it gave.
+
+    A file that fails is opened once more and read on from where it failed (network file systems lose a handle and
+    give it back); when it fails again, the error is its last item.
+    """
+    done = 0
+    try:
+        for item in _read_file(path, any_language=any_language):
+            yield item
+            done += 1
+    except InputError as first:
+        _log.info("%s: %s: reading it once more", path, first)
+        yield from _guarded(itertools.islice(_read_file(path, any_language=any_language), done, None))
+
+
+def _read_file(path: Path, *, any_language: bool) -> _Items:
     """Yield what one file holds, with the line or row of each record; None for a file that is one page."""
     fmt, name = known_format(path), path.as_posix()
     if fmt is None:
@@ -204,8 +237,18 @@ def _read_file(path: Path) -> _Items:
         with reading(), open_bytes(path) as stream:
             data = stream.read()
         yield None, _page(data, html=fmt == "html", article_id=name)
+    elif fmt == "warc":
+        yield from _crawled(path, any_language=any_language)
     else:
         yield from _articles(read_rows(path, columns=_FIELDS), name, table=fmt != "jsonl")
+
+
+def _crawled(path: Path, *, any_language: bool) -> _Items:
+    from annotator.crawl import read_crawl  # noqa: PLC0415 -- only crawls pay for it
+
+    for number, page in read_crawl(path):
+        french = any_language or isinstance(page, InputError) or looks_french(page.text)
+        yield number, page if french else Skipped("not French")
 
 
 def _read_stdin(stream: BinaryIO | None, fmt: StdinFormat | None) -> _Items:
@@ -316,41 +359,3 @@ def _plain(record: Mapping[str, Any], names: Sequence[str], warnings: list[str])
     if value is not None:
         warnings.append(f"{name}: {type(value).__name__} instead of a string, left out")
     return None
-
-
-# --- language ----------------------------------------------------------------------------------------------------
-
-_MIN_LETTERS = 40
-_QUOTED = re.compile(r"«[^»]{0,4000}»|“[^”]{0,4000}”")
-
-
-def language_warning(text: str) -> str | None:
-    """Say in one line that a page does not look French, or return None.
-
-    Looks at 2,000 characters from the start and 1,000 from the middle, quotations in « » and “ ” left out, so that a
-    French page stays French around what it quotes. Warns when another language has a probability of 0.7 or more and
-    French less than 0.1; never on fewer than 40 letters. About 1 ms a page, after 0.5 to 1 s to load the model
-    (py3langid, in the package: nothing is downloaded).
-    """
-    window = text[:20_000]
-    own = _QUOTED.sub(" ", window)
-    sample = next((s for s in (_sample(own), _sample(window)) if sum(map(str.isalpha, s)) >= _MIN_LETTERS), None)
-    if sample is None:
-        return None
-    ranked = dict(_identifier().rank(sample.encode("utf-8", "replace").decode()))
-    best = max(ranked, key=ranked.__getitem__)
-    if best == "fr" or ranked[best] < 0.7 or ranked["fr"] >= 0.1:
-        return None
-    return f"language: looks like {best!r} ({ranked[best]:.2f}), the model is trained on French only"
-
-
-def _sample(text: str) -> str:
-    middle = max(2000, len(text) // 2)
-    return f"{text[:2000]}\n{text[middle : middle + 1000]}"
-
-
-@functools.cache
-def _identifier() -> Any:
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier  # type: ignore[import-untyped]  # noqa: PLC0415
-
-    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

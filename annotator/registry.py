@@ -1,8 +1,9 @@
 """Model folders: the manifest, the version that names them, which one is current.
 
 A folder ``models/<version>/`` holds ``model.onnx``, ``tokenizer.json``, ``manifest.json``, ``metrics.json`` and the
-model card ``README.md``; ``models/CURRENT`` holds one line, the version in use. The version is a hash of what
-decides a record (weights, tokenizer, labels, windows, calibration); dates and metrics stand outside it.
+model card ``README.md``; ``models/CURRENT`` holds one line, the version in use, and ``models/HISTORY`` one JSON object
+for each time that it changed. The version is a hash of what decides a record (weights, tokenizer, labels, windows,
+calibration); dates and metrics stand outside it.
 """
 
 from __future__ import annotations
@@ -11,8 +12,13 @@ import hashlib
 import json
 import os
 import re
+import shutil
+import tempfile
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +29,20 @@ from annotator.records import LABELS, SOURCE_TYPES
 from annotator.windows import WindowConfig
 
 MANIFEST_FORMAT = 1
-_HASHED_FILES = ("model.onnx", "tokenizer.json")
+MODEL_FILES = ("model.onnx", "tokenizer.json")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
-    """How logits become what a record states: softmax(logits / ``temperature``); below ``review_below``, review."""
+    """How logits become what a record states (annotator.calibration); below ``review_below``, review.
+
+    ``top`` is empty, or the three parameters of a beta map of the largest probability.
+    """
 
     temperature: float = 1.0
     review_below: float = 0.6
+    top: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +82,7 @@ def list_versions(models: Path) -> list[str]:
     """Return the versions that a registry holds, sorted."""
     if not models.is_dir():
         return []
-    return sorted(p.name for p in models.iterdir() if (p / "manifest.json").is_file())
+    return sorted(p.name for p in models.iterdir() if _VERSION.match(p.name) and (p / "manifest.json").is_file())
 
 
 def current_version(models: Path) -> str:
@@ -93,16 +103,119 @@ def current_version(models: Path) -> str:
     return version
 
 
-def promote(models: Path, version: str) -> None:
-    """Put ``version`` in use, atomically, after checking that its folder is whole.
+def promote(models: Path, version: str, *, back: bool = False) -> None:
+    """Put ``version`` in use, atomically, after checking that its folder is whole; ``back`` says that it is a rollback.
 
     Raises:
         ModelError: the folder is missing or does not match its manifest, or the registry is a package's own folder.
     """
+    _own(models)
+    if not _VERSION.match(version):
+        raise ModelError(f"{models}: {version!r} is not the name of a version")
+    read_manifest(models / version)
+    previous = current_version(models) if (models / "CURRENT").is_file() else None
+    if previous == version:
+        return
+    # First the line, then CURRENT: a run cut between them leaves a line that no version in use answers to.
+    line = {"at": _now(), "version": version, "previous": previous} | ({"back": True} if back else {})
+    earlier = [json.dumps(item) for item in history(models)]
+    replace_text(models / "HISTORY", "".join(item + "\n" for item in [*earlier, json.dumps(line)]))
+    replace_text(models / "CURRENT", version + "\n")
+
+
+def history(models: Path) -> list[dict[str, Any]]:
+    """Return what was put in use, oldest first: ``at``, ``version``, ``previous`` and, of a rollback, ``back``.
+
+    Raises:
+        ModelError: HISTORY cannot be read.
+    """
+    path = models / "HISTORY"
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}: cannot be read ({error}): restore it, or delete it") from error
+
+
+def previous_version(models: Path) -> str:
+    """Return what was in use before the current version was put in use for the last time (rollbacks aside).
+
+    Raises:
+        ModelError: nothing is known of it, or its folder is gone.
+    """
+    current = current_version(models)
+    found = [item for item in history(models) if item["version"] == current and not item.get("back")]
+    previous = found[-1]["previous"] if found else None
+    if previous is None:
+        raise ModelError(f"{models}: what was in use before {current} is not known: name the version to go back to")
+    if previous not in list_versions(models):
+        raise ModelError(f"{models}: {previous}, in use before {current}, is gone: name another version")
+    return str(previous)
+
+
+def prune(models: Path, *, keep: int, dry_run: bool = False) -> list[str]:
+    """Remove all but the ``keep`` newest versions; return what was (or would be) removed.
+
+    The version in use and the one to roll back to stay and count. What an export that was cut left behind goes too,
+    when it is older than an hour.
+
+    Raises:
+        ModelError: the registry is a package's own folder, or ``keep`` is less than 1.
+    """
+    _own(models)
+    if keep < 1:
+        raise ModelError(f"prune: keep {keep}: use 1 or more")
+    versions = list_versions(models)
+    made = {
+        version: str(read_manifest(models / version, verify=False).details.get("created_at")) for version in versions
+    }
+    stay = [current_version(models)]
+    with suppress(ModelError):  # nothing to roll back to
+        stay.append(previous_version(models))
+    newest = sorted((v for v in versions if v not in stay), key=lambda v: (made[v], v), reverse=True)
+    gone = sorted(newest[max(0, keep - len(stay)) :])
+    if dry_run:
+        return gone
+    for version in gone:
+        # Renamed first: a run cut on the way leaves no version that is half there.
+        grave = Path(tempfile.mkdtemp(dir=models, prefix=".gone-"))
+        (models / version).rename(grave / version)
+    for left in (*models.glob(".gone-*"), *(p for p in models.glob(".making-*") if _age(p) > 3600)):
+        shutil.rmtree(left, ignore_errors=True)
+    return gone
+
+
+def adopt(models: Path, source: Path) -> str:
+    """Copy the version in use in the registry ``source`` to ``models``, put it in use there, and return it.
+
+    Raises:
+        ModelError: there is none, it is damaged, or ``models`` is a package's own folder.
+    """
+    _own(models)
+    folder = model_path(source)
+    version = read_manifest(folder).version
+    models.mkdir(parents=True, exist_ok=True)
+    if version not in list_versions(models):
+        with tempfile.TemporaryDirectory(dir=models, prefix=".making-") as temporary:
+            shutil.copytree(folder, Path(temporary) / version)
+            (Path(temporary) / version).rename(models / version)
+    promote(models, version)
+    return version
+
+
+def _own(models: Path) -> None:
     if "site-packages" in models.resolve().parts:
         raise ModelError(f"{models}: belongs to the installed package: promote in {user_folder()} or name --models")
-    read_manifest(models / version)
-    replace_text(models / "CURRENT", version + "\n")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _age(path: Path) -> float:
+    try:
+        return time.time() - path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def model_path(models: Path, version: str | None = None) -> Path:
@@ -140,7 +253,7 @@ def read_manifest(folder: Path, *, verify: bool = True) -> Manifest:
         manifest = Manifest(
             version=data["version"],
             windows=WindowConfig(**data["windows"]),
-            calibration=Calibration(**data["calibration"]),
+            calibration=Calibration(**data["calibration"] | {"top": tuple(data["calibration"].get("top", ()))}),
             files=data["files"],
             details=data["details"],
         )
@@ -177,7 +290,7 @@ def write_manifest(
     folder: Path, windows: WindowConfig, calibration: Calibration, details: Mapping[str, Any]
 ) -> Manifest:
     """Write ``manifest.json`` for the files in ``folder`` and return it, the version computed from them."""
-    files = {name: file_digest(folder / name) for name in _HASHED_FILES}
+    files = {name: file_digest(folder / name) for name in MODEL_FILES}
     shaping = {
         "labels": [str(label) for label in LABELS],
         "source_types": [str(kind) for kind in SOURCE_TYPES],

@@ -9,6 +9,7 @@ import csv
 import gzip
 import io
 import json
+import os
 import secrets
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -97,6 +98,7 @@ class ScoredWriter:
         fmt: the format; without it, the path's extension decides.
         lean: leave out the texts of the article and of its segments.
         overwrite: replace a file that exists.
+        durable: have a file safe on disk before it takes its name, so that a power cut cannot empty it.
 
     Raises:
         InputError: an unknown extension, a file that exists, a folder that does not, a full disk.
@@ -110,10 +112,12 @@ class ScoredWriter:
         *,
         lean: bool = False,
         overwrite: bool = False,
+        durable: bool = False,
     ) -> None:
         path = Path(target) if isinstance(target, (str, Path)) else None
         self._name = "output" if path is None else str(path)
         self._lean = lean
+        self._durable = durable
         self._fmt = fmt or _output_format(path)
         self._final: Path | None = None
         self._part: Path | None = None
@@ -181,8 +185,12 @@ class ScoredWriter:
                 self._file.flush()
                 self._stack.close()
                 if self._part is not None and self._final is not None:
+                    if self._durable:
+                        _sync(self._part)
                     self._part.replace(self._final)
                     self._part = None
+                    if self._durable:
+                        _sync(self._final.parent)
             self._open = False
         except BaseException:
             self.abort()
@@ -208,6 +216,17 @@ class ScoredWriter:
             raise
         except OSError as error:
             raise InputError(f"{self._name}: cannot be written: {error.strerror or error}") from error
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on disk; folders cannot be waited for on Windows."""
+    if os.name == "nt" and path.is_dir():
+        return
+    descriptor = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_scored(

@@ -26,8 +26,9 @@ SPECIAL_TOKENS: tuple[str, ...] = ("<line>", "<para>", "<title>", "<open>", *(f"
 
 # A quotation that has not closed after this many characters has lost its mark.
 _OPEN_LIMIT = 1500
+_OPENING = "«“„‹"
+_MARK = re.compile('[«“„‹»”›"]')
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_OPENING, _CLOSING = "«“„‹", "»”›"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,24 +87,35 @@ class PageLogits:
     source_types: tuple[NDArray[np.float32], ...]
 
 
+def _quotation_marks(text: str) -> Iterable[tuple[int, bool]]:
+    """Yield the marks of ``text``, with whether each opens; a straight one opens before a word, else closes."""
+    for found in _MARK.finditer(text):
+        at, mark = found.start(), found.group()
+        if mark == '"':
+            after_space = at == 0 or text[at - 1].isspace() or text[at - 1] in "('’"
+            yield at, after_space and not text[at + 1 : at + 2].isspace() and text[at + 1 : at + 2] not in ".,;:!?)"
+        else:
+            yield at, mark in _OPENING
+
+
 def open_quotations(text: str, spans: Sequence[Span]) -> list[bool]:
     """Say of each segment whether it starts inside a quotation that an earlier segment opened.
 
-    Only marks that have a direction count; an opening mark repeated at the head of a line continues a quotation.
+    It does when the last mark before it opens and the next one, not further than ``_OPEN_LIMIT`` characters from
+    either, closes: a quotation of which a mark was lost is left to the words.
     """
+    marks = list(_quotation_marks(text))
     out: list[bool] = []
-    opened_at: int | None = None
+    following = 0
     for span in spans:
-        if opened_at is not None and span.start - opened_at > _OPEN_LIMIT:
-            opened_at = None
-        out.append(opened_at is not None)
-        piece = span.of(text)
-        last_open = max(map(piece.rfind, _OPENING))
-        last_close = max(map(piece.rfind, _CLOSING))
-        if last_open > last_close:
-            opened_at = span.start + last_open
-        elif last_close >= 0:
-            opened_at = None
+        while following < len(marks) and marks[following][0] < span.start:
+            following += 1
+        if following in (0, len(marks)):
+            out.append(False)
+            continue
+        (before, opens), (after, opens_again) = marks[following - 1], marks[following]
+        near = span.start - before <= _OPEN_LIMIT and after - span.start <= _OPEN_LIMIT
+        out.append(opens and not opens_again and near)
     return out
 
 

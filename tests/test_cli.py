@@ -223,7 +223,7 @@ def test_models_and_labels_commands(repository):
     assert run("labels", "check", repository / "labels").returncode == 0
     stats = run("labels", "stats", repository / "labels").stdout.decode()
     assert "digest" in stats
-    assert json.loads(run("labels", "stats", "--json", repository / "labels").stdout)["rows"][0]["pages"] == 180
+    assert json.loads(run("labels", "stats", "--json", repository / "labels").stdout)["rows"][0]["pages"] == 280
 
 
 def test_labels_check_lists_problems_and_fails(repository, tmp_path):

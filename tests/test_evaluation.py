@@ -345,7 +345,12 @@ def test_the_json_form_has_null_where_nothing_is_defined_and_no_text():
     record_ = json.loads(json.dumps(result.to_dict(pages=True), allow_nan=False))
     assert record_["own"]["labels"]["boilerplate"]["f1"] == {"value": None, "low": None, "high": None}
     assert record_["own"]["pages"] == [
-        {"article_id": "p1", "gold": ["reported_claim"] * 2, "predicted": ["reported_claim"] * 2}
+        {
+            "article_id": "p1",
+            "gold": ["reported_claim"] * 2,
+            "predicted": ["reported_claim"] * 2,
+            "confidence": [1.0, 1.0],
+        }
     ]
     assert "pages" not in result.to_dict()["own"]
     assert page.article.text not in json.dumps(record_)

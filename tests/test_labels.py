@@ -29,7 +29,7 @@ FILES = {side: FOLDER / f"{side}.jsonl" for side in ("train", "gate")}
 #   annotator labels stats labels/gate.jsonl   (shows annotator.dataset.digest of its pages; the same for train)
 # A new digest of the gate means new figures for every model: say so in docs/decisions/.
 DIGESTS = {
-    "train": "eceb4fd5569cefe87b0832d9a92172597ebada53330c42939a3c2d282c9b7e75",
+    "train": "40917838a8a628df4d443bce3590e754a479efeb8b408d9ce5a6d25de4625ecb",
     "gate": "3e33f04c28490106bf9c2128bf8a5869e87fbb25502aa7b43578e46c9cf6a715",
 }
 
@@ -63,9 +63,15 @@ def test_each_file_holds_its_side_and_no_outlet_is_on_both(sides):
     assert not train & gate
 
 
-def test_the_gate_is_about_a_sixth_and_holds_every_series_and_most_genres(sides):
+def first_series(pages):
+    """The pages that stood when the gate was chosen; later series went to train whole."""
+    return [page for page in pages if page.article.article_id.split("-")[1] in "abcd"]
+
+
+def test_the_gate_is_a_sixth_of_the_first_series_and_holds_most_genres(sides):
     pages = sides["train"] + sides["gate"]
-    assert len(pages) == 180
+    assert len(pages) == 280
+    assert len(first_series(pages)) == 180
     assert len(sides["gate"]) == 30
     series = [page.article.article_id.split("-")[1] for page in sides["gate"]]
     assert {letter: series.count(letter) for letter in "abcd"} == {"a": 7, "b": 8, "c": 8, "d": 7}
@@ -84,7 +90,7 @@ def test_the_rule_of_the_import_script_still_chooses_this_gate(sides):
     spec = importlib.util.spec_from_file_location("import_written", ROOT / "scripts" / "import_written.py")
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
-    pages = sorted(sides["train"] + sides["gate"], key=lambda page: page.article.article_id)
+    pages = sorted(first_series(sides["train"] + sides["gate"]), key=lambda page: page.article.article_id)
     families = outlet_families(page.article.outlet for page in pages)
     chosen = script.choose_gate(pages)
     assert chosen == {families[page.article.outlet] for page in sides["gate"]}

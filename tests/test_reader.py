@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 
 from annotator.errors import InputError
 from annotator.html import html_to_article
-from annotator.reader import ReadFailure, expand, language_warning, read_articles
+from annotator.language import language_warning
+from annotator.reader import ReadFailure, expand, read_articles
 from annotator.records import Article, Label, ScoredArticle, ScoredSegment, Span
 
 FRENCH = (

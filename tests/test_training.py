@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from toy import save_toy_base
 
 from annotator.classifier import SegmentClassifier
@@ -23,9 +24,11 @@ from annotator.registry import Calibration, current_version, list_versions, mode
 from annotator.segmentation import breaks
 from annotator.training import publish as publishing
 from annotator.training.base import load_base
+from annotator.training.calibrate import HeldOut, calibrate
 from annotator.training.examples import TAGS, Augmentation, build_packs, collate, targets, vary
 from annotator.training.fit import Hardware, TrainConfig, fit, predict
-from annotator.training.publish import HeldOut, calibrate, parity, publish
+from annotator.training.model import LossWeights, SegmentTagger
+from annotator.training.publish import parity, publish
 from annotator.windows import WindowConfig, encode, special_ids
 
 # torch, transformers and the exporter announce their own deprecations; they are not ours to mend.
@@ -127,7 +130,8 @@ def test_a_run_that_was_cut_ends_where_an_unbroken_one_does(base_folder, pages, 
         "from annotator.dataset import read_pages\n"
         "from annotator.training.base import load_base\n"
         "from test_training import CONFIG, HARDWARE\n"
-        "import os, signal\n"
+        "import os, signal, torch\n"
+        "torch.set_num_threads(int(sys.argv[5]))\n"  # sums in another order end in other bits
         "class Cut(TrainerCallback):\n"
         "    def on_step_begin(self, args, state, control, **kwargs):\n"
         "        if state.global_step == int(sys.argv[4]):\n"
@@ -139,7 +143,7 @@ def test_a_run_that_was_cut_ends_where_an_unbroken_one_does(base_folder, pages, 
     )
     gate = str(repository / "labels" / "gate.jsonl")
     done = subprocess.run(
-        [sys.executable, "-c", script, base_folder, gate, str(tmp_path), str(step)],
+        [sys.executable, "-c", script, base_folder, gate, str(tmp_path), str(step), str(torch.get_num_threads())],
         cwd=repository / "tests", capture_output=True, timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode == -9, done.stderr.decode()[-2000:]
@@ -258,7 +262,64 @@ def test_the_train_script_makes_a_version(repository, base_folder, tmp_path):
     assert again.stdout.strip() == version, "a finished run given again trains nothing and gives the same version"
 
 
+def test_an_exported_graph_names_no_file_of_the_machine(trained, tmp_path):
+    for quantisation in ("none", "int8"):
+        publishing.export_onnx(trained[0], tmp_path / "graph.onnx", quantisation=quantisation)
+        data = (tmp_path / "graph.onnx").read_bytes()
+        assert b".py" not in data
+        assert b"site-packages" not in data
+
+
 def test_logging_names_what_was_fused(trained, tmp_path, caplog):
     with caplog.at_level(logging.INFO):
         publishing.export_onnx(trained[0], tmp_path / "graph.onnx", quantisation="none")
     assert any("SkipLayerNormalization" in record.getMessage() for record in caplog.records)
+
+
+def test_variants_are_compared_on_a_fold_and_their_weights_averaged(repository, base_folder, tmp_path):
+    lines = (repository / "labels" / "train.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    gate = (repository / "labels" / "gate.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    for name, part in (("own", lines[:3]), ("press", lines[20:60:5]), ("gate", gate[:2])):
+        (tmp_path / f"{name}.jsonl").write_text("".join(part), encoding="utf-8")
+    small = "epochs=1,pack_tokens=512,windows.max_tokens=256"
+    command = [
+        sys.executable, "scripts/compare_training.py", f"one:{small}", "alone:epochs=1,pack_tokens=512",
+        f"mean@one:{small}+two:{small},seed=2", "--base", base_folder, "--run", str(tmp_path / "run"), "--fold", "0",
+        *(word for name in ("own", "press", "gate") for word in (f"--{name}", str(tmp_path / f"{name}.jsonl"))),
+    ]  # fmt: skip
+    done = subprocess.run(command, cwd=repository, capture_output=True, text=True, timeout=400, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    rows = [line for line in done.stdout.splitlines() if ", held out |" in line]
+    assert [row.split(":")[0] for row in rows] == ["| one", "| alone", "| mean@one"]
+    assert len(list((tmp_path / "run" / "fold0").iterdir())) == 3
+    wrong = subprocess.run([*command[:2], "none-such", *command[5:]], cwd=repository, capture_output=True, text=True,
+                           timeout=120, check=False)  # fmt: skip
+    assert wrong.returncode == 2
+    assert "none-such: no such variant" in wrong.stderr
+
+
+def test_weights_of_one_change_nothing_and_others_scale_what_a_segment_teaches(pages, base_folder):
+    base = load_base(base_folder)
+    network = SegmentTagger(base.encoder, LossWeights()).eval()
+
+    def loss(weigh):
+        changed = [
+            replace(p, segments=tuple(replace(s, weight=weigh(n)) for n, s in enumerate(p.segments))) for p in pages
+        ]
+        packs = build_packs(changed, base.tokenizer, CONFIG.windows, epochs=1, pack_tokens=512, chances=None, seed=1)
+        batch = collate([packs[0]], pad=special_ids(base.tokenizer)["<pad>"])
+        return batch, network(**batch)["loss"]
+
+    batch, plain = loss(lambda _: 1.0)
+    assert "weights" not in batch
+    batch["weights"] = torch.ones(len(batch["labels"]))
+    assert torch.allclose(network(**batch)["loss"], plain, atol=1e-6)
+    halved, same = loss(lambda _: 0.5)
+    assert torch.allclose(same, plain, atol=1e-6)  # a mean over weights: what is equal stays equal
+    assert "weights" in halved
+    ignored, without = loss(lambda n: float(n % 2))
+    assert not torch.allclose(without, plain, atol=1e-6)
+    spoilt = dict(ignored)
+    spoilt["labels"] = torch.where(ignored["weights"] == 0, (ignored["labels"] + 1) % 4, ignored["labels"])
+    assert torch.equal(network(**spoilt)["loss"], without)
+    assert torch.isfinite(loss(lambda _: 0.0)[1])

@@ -97,11 +97,25 @@ def test_marks_say_what_stands_between_segments():
     assert marks["Par Jeanne Morel"] == (ids["<para>"],)
 
 
-def test_an_unclosed_quotation_does_not_stay_open_for_ever():
-    text = "« Il parle.\n" + "Une phrase de plus sans marque. \n" * 100
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("« Il pleut.\nRien ne sèche.\nTant pis. »\nLa suite.", [False, True, True, False]),
+        ('"Il pleut.\nTant pis", dit-elle.\nLa suite.', [False, True, False]),
+        ('Un mot "fort".\nUn autre "mot".\nFin.', [False, False, False]),
+        ("« Il pleut.\n« Tant pis. »\nLa suite.", [False, False, False]),
+        ("« Il pleut.\nLa suite.", [False, False]),
+        ("Il pleut. »\nLa suite.", [False, False]),
+    ],
+)
+def test_a_quotation_is_open_between_its_marks_only(text, expected):
+    assert open_quotations(text, segment(text)) == expected
+
+
+def test_a_quotation_too_long_to_be_one_is_not_open():
+    text = "« Il parle.\n" + "Une phrase de plus sans marque.\n" * 100 + "Fin. »"
     opened = open_quotations(text, segment(text))
-    assert opened[1]
-    assert not opened[-1]
+    assert not any(opened)
 
 
 def test_a_segment_without_tokens_becomes_one_unknown(repository):

@@ -18,6 +18,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
+from urllib.parse import urlsplit
 
 from annotator.errors import AnnotatorError, InputError, MissingExtraError
 
@@ -32,9 +33,13 @@ _OLDEST, _NEXT_MAJOR = (1, 20), 2
 READ_RETRIES = 3
 WRITE_ATTEMPTS = 3
 LOOK_PAUSES = (0.2, 1.0, 2.0)  # seconds
+CONNECT_TIMEOUT = 15.0
 WRITE_TIMEOUT = 600.0
 PAGE_SIZE = 250
 TOKEN_VARIABLE = "LABEL_STUDIO_API_KEY"  # noqa: S105 -- the name of a variable
+# What the SDK brings logs every request, at DEBUG with the session cookie that the server sets, and much of no use.
+_TALKATIVE = ("httpx", "httpcore", "label_studio_sdk", "faker")
+_JWT = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+")
 
 
 class ServerError(AnnotatorError):
@@ -76,6 +81,22 @@ def find_token(option: str | None = None, file: Path | None = None) -> str:
     if not re.fullmatch(r"[\w.~+/=-]+", token, re.ASCII):
         raise InputError(f"{source}: this is no token: it has characters that no token has (several lines?)")
     return token
+
+
+def _address(url: str) -> str:
+    """Return the address with one slash at its end: without it, the SDK cuts a sub-path when it refreshes a token."""
+    wrong = InputError(f"{url!r}: not the address of a server: it looks like http://localhost:8080")
+    try:
+        parts = urlsplit(url.strip())
+        named = parts.hostname and not re.search(r"\s", url.strip())
+        _ = parts.port  # one that is no number is a ValueError
+    except ValueError:
+        raise wrong from None
+    if "@" in parts.netloc:  # not shown: it may be a password
+        raise InputError("the address of the server holds a user name or a password: leave them out")
+    if parts.scheme not in ("http", "https") or not named or parts.query or parts.fragment:
+        raise wrong
+    return parts.geturl().rstrip("/?#") + "/"
 
 
 def _expiry(token: str) -> float | None:
@@ -125,23 +146,24 @@ class Server:
     """
 
     def __init__(self, url: str, token: str, *, timeout: float = 120.0, write_timeout: float = WRITE_TIMEOUT) -> None:
-        if not re.match(r"https?://[^/\s]+", url):
-            raise InputError(f"{url!r}: not the address of a server: it looks like http://localhost:8080")
+        self.url = _address(url)
+        for name in _TALKATIVE:
+            logging.getLogger(name).setLevel(logging.WARNING)
         try:
             import httpx  # noqa: PLC0415 -- comes with the extra
             from label_studio_sdk import LabelStudio  # noqa: PLC0415 -- a second, and an extra
             from label_studio_sdk.core.api_error import ApiError  # noqa: PLC0415
         except ImportError as error:
             raise MissingExtraError("annotator labelstudio", "labelstudio", error.name or "label_studio_sdk") from error
-        self.url = url.rstrip("/") + "/"  # without the slash, the SDK cuts a sub-path when it refreshes a token
         self._token = token
-        self._timeout, self._write_timeout = timeout, write_timeout
+        self._timeout = httpx.Timeout(timeout, connect=CONNECT_TIMEOUT)
+        self._write_timeout = httpx.Timeout(write_timeout, connect=CONNECT_TIMEOUT)
         self._failures: tuple[type[Exception], ...] = (httpx.HTTPError, httpx.InvalidURL, ApiError, ValueError)
         ends = _expiry(token)
         if ends is not None and ends < time.time():
             raise ServerError("the access token has expired: make a new one in Label Studio (Account & Settings)")
-        self._http = httpx.Client(timeout=timeout, follow_redirects=True)
-        logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs every request at INFO
+        # A redirect is an error: following it would turn a POST into a GET.
+        self._http = httpx.Client(timeout=self._timeout, follow_redirects=False)
         make: Any = LabelStudio  # its constructor has no types
         self._sdk = make(base_url=self.url, api_key=token, httpx_client=self._http, timeout=timeout)
 
@@ -177,7 +199,9 @@ class Server:
         """
         return self._request(method, path, params, body, self._write_timeout)
 
-    def _request(self, method: str, path: str, params: Mapping[str, Any] | None, body: Any, timeout: float) -> Any:
+    def _request(
+        self, method: str, path: str, params: Mapping[str, Any] | None, body: Any, timeout: httpx.Timeout
+    ) -> Any:
         write = method != "GET"
         content = None if body is None else json.dumps(body, ensure_ascii=False).encode()
         try:
@@ -194,6 +218,9 @@ class Server:
         except self._failures as error:
             raise self._no_answer(method, path, error, maybe_done=write) from None  # its text may hold the token
         status = response.status_code
+        if 300 <= status < 400:
+            place = self._scrub(response.headers.get("Location", "another address"))
+            raise ServerError(f"{self.url}: sends one on to {place}: name the right address with --url", status=status)
         if status >= 400:
             raise self._refused(method, path, status, response.text, maybe_done=write and status >= 500)
         if not response.content:
@@ -212,10 +239,16 @@ class Server:
         if isinstance(status, int):  # the SDK could not turn the personal token into an access token
             return self._refused("POST", "api/token/refresh", status, str(getattr(error, "body", "")), maybe_done=False)
         name = type(error).__name__
-        if "Timeout" in name:
+        if name == "ConnectTimeout":
+            what = "cannot be reached in time: is the address right, is a firewall between?"
+            maybe_done = False
+        elif "Timeout" in name:
             what = "gave no answer in time"
         elif name == "ConnectError":
             what = "cannot be reached: is it running, is the address right?"
+            maybe_done = False
+        elif isinstance(error, ValueError):  # of the SDK, when it asks for an access token
+            what = "gave no access token: is this the address of a Label Studio?"
             maybe_done = False
         else:
             what = "broke off the connection"
@@ -226,6 +259,10 @@ class Server:
             body = json.loads(text)
             detail = body.get("detail") or body.get("validation_errors") or body if isinstance(body, dict) else body
         except ValueError:
+            if status == 404:
+                return ServerError(
+                    f"{self.url}: has no {path} (status 404): is this the address of a Label Studio?", status=status
+                )
             plain = re.sub(r"(?is)<(script|style)\b.*?</\1>", " ", text)
             detail = re.sub(r"<[^>]*>", " ", plain)
         words = " ".join(str(detail).split())[:200]
@@ -240,7 +277,7 @@ class Server:
         return ServerError(self._scrub(message), status=status, maybe_done=maybe_done)
 
     def _scrub(self, message: str) -> str:
-        return " ".join(message.replace(self._token, "[token]").split())
+        return " ".join(_JWT.sub("[token]", message.replace(self._token, "[token]")).split())
 
     # --- what every command needs ---
 

@@ -91,6 +91,9 @@ def push(
     switch: Annotated[
         bool, typer.Option("--switch", help="Put the model version in use although open tasks lack it.")
     ] = False,
+    blind: Annotated[
+        float, typer.Option("--blind", min=0, max=1, help="Share of the new tasks that show no prediction.")
+    ] = 0.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
     batch_bytes: Annotated[int, typer.Option("--batch-bytes", min=1, help="Size of a request.")] = 4_000_000,
     as_json: Json = False,
@@ -101,7 +104,9 @@ def push(
     from annotator.labelstudio.push import PushOptions
     from annotator.labelstudio.push import push as push_articles
 
-    options = PushOptions(changed=changed, keep=keep, switch=switch, dry_run=dry_run, batch_bytes=batch_bytes)
+    options = PushOptions(
+        changed=changed, keep=keep, switch=switch, dry_run=dry_run, batch_bytes=batch_bytes, blind=blind
+    )
     with _server(url, token, token_file) as server, locked(server.url, project), _progress() as tell:
         report = push_articles(server, open_project(server, project), _source(scored), options, progress=tell)
     for line in report.failed:
@@ -115,16 +120,46 @@ def push(
         typer.echo(json.dumps(report.to_dict(), indent=2, ensure_ascii=False))
     else:
         would = "would be " if dry_run else ""
+        blinded = f" ({report.blind} blind)" if report.blind else ""
         typer.echo(
-            f"{report.created} tasks {would}made, {report.predicted} predictions {would}added, "
-            f"{report.left_alone} articles left alone, {report.doubles_removed} doubles removed"
+            f"{report.created} tasks {would}made{blinded}, {report.predicted} predictions {would}added, "
+            f"{report.left_alone} articles left alone, {report.doubles_removed} doubles {would}removed"
         )
         if report.switched:
-            typer.echo(f"model version {report.model_version} is in use")
+            typer.echo(f"model version {report.model_version} {'would be put' if dry_run else 'is'} in use")
         if report.pruned:
-            typer.echo(f"predictions deleted of {', '.join(report.pruned)}")
+            typer.echo(f"predictions {would}deleted of {', '.join(report.pruned)}")
     if report.failed or (report.changed and not changed):
         raise typer.Exit(1)
+
+
+@app.command()
+def queue(
+    scored: Scored,
+    url: Url = DEFAULT_URL,
+    token: Token = None,
+    token_file: TokenFile = None,
+    project: Title = DEFAULT_TITLE,
+    random_share: Annotated[float, typer.Option("--random", min=0, max=1, help="Share of pages at random.")] = 0.1,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the random pages.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Order the open tasks for review: scores of the tasks, and a view in that order."""
+    from annotator.labelstudio.lock import locked
+    from annotator.labelstudio.project import open_project
+    from annotator.labelstudio.queue import write_queue
+    from annotator.review.queue import QueueRules
+
+    rules = QueueRules(random_share=random_share, seed=seed)
+    with _server(url, token, token_file) as server, locked(server.url, project), _progress() as tell:
+        report = write_queue(server, open_project(server, project), _source(scored)(), rules=rules, progress=tell)
+    if as_json:
+        typer.echo(json.dumps(report.to_dict(), indent=2))
+    else:
+        typer.echo(
+            f"{len(report.places)} tasks wait ({report.begun} begun), {report.done} are done, "
+            f"{report.unknown} were not scored; {report.scores_changed} scores changed"
+        )
 
 
 @app.command()
@@ -156,6 +191,33 @@ def pull(
             f"{report.pages} pages, {report.annotations} annotations ({report.skipped} skipped, "
             f"{report.discussed} to discuss), {report.tasks_read} tasks read"
         )
+
+
+@app.command()
+def migrate(
+    rename: Annotated[list[str], typer.Option("--rename", metavar="OLD=NEW", help="Several OLD to one NEW: a merge.")],
+    backup: Annotated[Path, typer.Option("--backup", help="File that keeps config and results as they were (.json).")],
+    url: Url = DEFAULT_URL,
+    token: Token = None,
+    token_file: TokenFile = None,
+    project: Title = DEFAULT_TITLE,
+    write: Annotated[bool, typer.Option("--write", help="Change the project; else only say what would be.")] = False,
+) -> None:
+    """Rename or merge a label in the project: its config, and every annotation, draft and prediction."""
+    from annotator.labelstudio.lock import locked
+    from annotator.labelstudio.project import open_project
+    from annotator.labelstudio.relabel import relabel
+    from annotator.migration import read_pairs
+
+    renames = read_pairs("--rename", rename)
+    with _server(url, token, token_file) as server, locked(server.url, project), _progress() as tell:
+        report = relabel(
+            server, open_project(server, project), renames, backup, dry_run=not write,
+            progress=lambda done, total: tell("results", done, total),
+        )  # fmt: skip
+    for old, count in sorted(report.regions.items()):
+        typer.echo(f"{old}\t{renames[old]}\t{count}")
+    _say(f"{report.results} results {'changed' if write else 'would change: add --write'}")
 
 
 @app.command()

@@ -45,6 +45,7 @@ CODES: Mapping[str, str] = {
     CUE: "c",
     ANONYMITY: "a",
 }
+BLIND = "blind"  # in a task's data: its prediction is not shown (push --blind)
 _REGION_ID = re.compile(r"([rqfbsca])(\d+)-(\d+)-([0-9a-f]{8})-(.*)\Z", re.DOTALL)
 # What a browser or a database does not keep: NUL, lone surrogates. Line ends: see shown_text.
 _UNKEPT = re.compile("[\0\ud800-\udfff]")
@@ -172,7 +173,7 @@ def trimmed(text: str, start: int, end: int) -> Span | None:
 
 
 def segment_digest(
-    span: Span, label: Label, attribution: Attribution | None, *, unverified: bool | None, carried: Span | None = None
+    span: Span, label: str, attribution: Attribution | None, *, unverified: bool | None, carried: Span | None = None
 ) -> str:
     """Return eight hex digits that stand for what people can see and change of a segment.
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from annotator.labelstudio.client import Server, ServerError, writing
+from annotator.labelstudio.convert import BLIND
 
 _log = logging.getLogger(__name__)
 
@@ -22,7 +23,10 @@ _COLUMNS = ",".join(("id", "updated_at", "predictions_model_versions", "total_pr
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskState:
-    """One task; ``worked_on`` counts annotations, skips and drafts; ``key`` is None for what others put there."""
+    """One task; ``worked_on`` counts annotations, skips and drafts; ``key`` is None for what others put there.
+
+    ``blind``: annotators see no prediction on it (``push --blind``), whatever model version comes.
+    """
 
     task_id: int
     key: Key | None
@@ -31,6 +35,7 @@ class TaskState:
     worked_on: int
     updated_at: str
     whole: bool = True
+    blind: bool = False
 
 
 def read_index(
@@ -82,6 +87,7 @@ def _state(task: Mapping[str, Any]) -> TaskState:
         worked_on=sum(int(task.get(name) or 0) for name in _COUNTS),
         updated_at=str(task.get("updated_at") or ""),
         whole=len(versions) < _LIST_LIMIT,
+        blind=bool(data.get(BLIND)),
     )
 
 
@@ -94,8 +100,10 @@ def by_key(states: Iterable[TaskState]) -> dict[Key, list[TaskState]]:
     return groups
 
 
-def remove_doubles(server: Server, states: Sequence[TaskState]) -> tuple[list[int], list[str]]:
-    """Delete tasks that show what another task shows and that nobody has worked on.
+def remove_doubles(
+    server: Server, states: Sequence[TaskState], *, dry_run: bool = False
+) -> tuple[list[int], list[str]]:
+    """Delete tasks that show what another task shows and that nobody has worked on (``dry_run``: only find them).
 
     Of several, those worked on stay, else the one of the lowest id: two machines that clean up at once agree.
 
@@ -112,7 +120,8 @@ def remove_doubles(server: Server, states: Sequence[TaskState]) -> tuple[list[in
         stay = busy or [min(fresh)]
         for key in fresh:
             if key not in stay:
-                remove_task(server, key)
+                if not dry_run:
+                    remove_task(server, key)
                 removed.append(key)
         if len(busy) > 1:
             ids = ", ".join(map(str, busy))

@@ -31,13 +31,22 @@ def locked(url: str, project: str) -> Iterator[None]:
         LockedError: another process holds it.
         InputError: the lock file cannot be made.
     """
+    with hold(lock_path(url, project), f"project {project!r}"):
+        yield
+
+
+@contextmanager
+def hold(path: Path, what: str) -> Iterator[None]:
+    """Hold the lock file ``path``; ``what`` it guards opens the message.
+
+    Raises:
+        LockedError: another process holds it.
+        InputError: the lock file cannot be made.
+    """
     try:
         import fcntl  # noqa: PLC0415 -- not on Windows
     except ImportError as error:
-        raise InputError(
-            "annotator labelstudio locks with fcntl, which this system lacks: use Linux or macOS"
-        ) from error
-    path = lock_path(url, project)
+        raise InputError(f"{what}: locked with fcntl, which this system lacks: use Linux or macOS") from error
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -49,7 +58,7 @@ def locked(url: str, project: str) -> Iterator[None]:
         except OSError as error:
             holder = os.read(handle, 20).decode("ascii", "replace").strip() or "unknown"
             raise LockedError(
-                f"project {project!r}: another run on this machine is at it (process {holder}): wait until it is done"
+                f"{what}: another run on this machine is at it (process {holder}): wait until it is done"
             ) from error
         os.ftruncate(handle, 0)
         os.write(handle, str(os.getpid()).encode())

@@ -9,11 +9,13 @@ from typing import Any
 
 from annotator.dataset import check
 from annotator.errors import RecordError
-from annotator.labelled import CODEBOOK, LabelledPage, LabelledSegment
-from annotator.labelstudio.anchor import SPEAKING, ReadResult, ReadSegment, read_result
-from annotator.labelstudio.convert import article_of
+from annotator.labelled import CODEBOOK, LabelledPage
+from annotator.labelstudio.anchor import ReadResult, ReadSegment, read_result
+from annotator.labelstudio.config import COMMENT
+from annotator.labelstudio.convert import RegionId, article_of
 from annotator.labelstudio.regions import Refusal
-from annotator.records import Article, Attribution, Label, Span
+from annotator.merging import merge
+from annotator.records import Article, Span
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,14 +58,28 @@ def read_task(task: Mapping[str, Any]) -> ReadTask:
         return ReadTask(task_id=task["id"], article=None, annotations=(), quarantine=tuple(refused))
     annotations, quarantine = [], []
     for item in found:
+        result = item.get("result") or ()
         try:
-            read = None if item.get("was_cancelled") else read_result(item.get("result") or (), data["text"])
+            read = _skipped(result) if item.get("was_cancelled") else read_result(result, data["text"])
         except Refusal as error:
             quarantine.append(_refused(task, item, str(error)))
         else:
-            record = _record(task, item, article, read)
-            annotations.append(ReadAnnotation(record=record, segments=() if read is None else read.segments))
+            annotations.append(ReadAnnotation(record=_record(task, item, article, read), segments=read.segments))
     return ReadTask(task_id=task["id"], article=article, annotations=tuple(annotations), quarantine=tuple(quarantine))
+
+
+def _skipped(result: Sequence[Mapping[str, Any]]) -> ReadResult:
+    """Read what was skipped: the comment, and which predictions were shown; nothing of it is refused."""
+    comments: list[str] = []
+    for item in result:
+        value = item.get("value")
+        if item.get("from_name") == COMMENT and isinstance(value, Mapping):
+            text = value.get("text") or ()
+            comments += [text] if isinstance(text, str) else map(str, text)
+    shown = (RegionId.parse(str(item.get("id"))) for item in result)
+    versions = Counter(found.model_version for found in shown if found is not None).most_common()
+    names = tuple(name for name, _ in sorted(versions, key=lambda pair: (-pair[1], pair[0])))
+    return ReadResult(segments=(), comment="\n".join(comments) or None, model_versions=names, marks_dropped=0)
 
 
 def _refused(task: Mapping[str, Any], item: Mapping[str, Any], reason: str) -> dict[str, Any]:
@@ -72,15 +88,17 @@ def _refused(task: Mapping[str, Any], item: Mapping[str, Any], reason: str) -> d
         "task_id": task["id"],
         "annotation_id": item["id"],
         "annotator": pseudonym(item.get("completed_by")),
+        "created_at": item.get("created_at"),
         "updated_at": item.get("updated_at"),
+        "lead_time": item.get("lead_time"),
+        "skipped": bool(item.get("was_cancelled")),
         "reason": reason,
         "result": item.get("result"),
     }
 
 
-def _record(task: Mapping[str, Any], item: Mapping[str, Any], art: Article, read: ReadResult | None) -> dict[str, Any]:
-    segments = () if read is None else read.segments
-    versions = () if read is None else read.model_versions
+def _record(task: Mapping[str, Any], item: Mapping[str, Any], art: Article, read: ReadResult) -> dict[str, Any]:
+    segments, versions = read.segments, read.model_versions
     origins = Counter(seg.origin for seg in segments)
     return {
         "annotator": pseudonym(item.get("completed_by")),
@@ -89,18 +107,19 @@ def _record(task: Mapping[str, Any], item: Mapping[str, Any], art: Article, read
         "codebook": CODEBOOK,
         "model_version": versions[0] if versions else None,
         "task_id": task["id"],
-        "comment": None if read is None else read.comment,
+        "comment": read.comment,
         "segments": [_segment_record(seg, art.text) for seg in segments],
         "annotation_id": item["id"],
         "updated_at": item.get("updated_at"),
         "prediction_id": item.get("parent_prediction"),
         "skipped": bool(item.get("was_cancelled")),
+        "ground_truth": bool(item.get("ground_truth")),
         "accepted": bool(segments) and origins["kept"] == len(segments),
         "discuss": [[seg.span.start, seg.span.end] for seg in segments if seg.discuss],
         "notes": [
             {"start": seg.span.start, "end": seg.span.end, "note": note} for seg in segments for note in seg.notes
         ],
-        "marks_dropped": 0 if read is None else read.marks_dropped,
+        "marks_dropped": read.marks_dropped,
     }
 
 
@@ -180,7 +199,7 @@ def _page(tasks: Sequence[ReadTask], previous: LabelledPage | None) -> tuple[Lab
         genre=previous.genre if previous else None,
         topic=previous.topic if previous else None,
         features=previous.features if previous else None,
-        segments=merged(usable, article.text),
+        segments=merge([item.record for item in usable], article.text),
         annotations=tuple(item.record for item in kept),
     )
     if problems := check([replace(page, split=None)], where="pull"):
@@ -189,83 +208,6 @@ def _page(tasks: Sequence[ReadTask], previous: LabelledPage | None) -> tuple[Lab
 
 
 def _aside(record: Mapping[str, Any], article_id: str, reason: str) -> dict[str, Any]:
-    names = ("task_id", "annotation_id", "annotator", "updated_at")
+    names = ("task_id", "annotation_id", "annotator", "created_at", "updated_at", "lead_time", "skipped", "comment")
     entry = {"article_id": article_id} | {name: record[name] for name in names}
     return entry | {"reason": reason, "result": record["segments"]}
-
-
-def merged(annotations: Sequence[ReadAnnotation], text: str) -> tuple[LabelledSegment, ...]:
-    """Return one truth of several annotations, one a person (the last): majority on the segments of the latest.
-
-    A vote of another annotator for a segment is the label that covers most of its characters; a tie goes to the
-    latest annotation, and what lost stands in ``also``.
-    """
-    last: dict[str, ReadAnnotation] = {}
-    for item in sorted(annotations, key=lambda a: a.order):
-        last.pop(item.record["annotator"], None)
-        last[item.record["annotator"]] = item
-    *others, base = last.values()
-    return _with_whole_links([_voted(seg, base, others, text) for seg in base.segments])
-
-
-def _with_whole_links(segments: Sequence[LabelledSegment]) -> tuple[LabelledSegment, ...]:
-    """Drop what points to a source that the vote has taken away."""
-    sources = {
-        index: seg.attribution.source
-        for index, seg in enumerate(segments)
-        if seg.attribution is not None and seg.attribution.source is not None
-    }
-    names = set(sources.values())
-    kept = []
-    for seg in segments:
-        said = seg.attribution
-        if said is not None and said.source_segment is not None and said.source_segment not in sources:
-            said = replace(said, source_segment=None, source_type=said.source_type if said.cue else None)
-        if said is not None and said.antecedent not in names:
-            said = replace(said, antecedent=None)
-        nobody = said is None or (said.source is None and said.cue is None and said.source_segment is None)
-        kept.append(replace(seg, attribution=None if nobody else said))
-    return tuple(kept)
-
-
-def _voted(seg: ReadSegment, base: ReadAnnotation, others: Sequence[ReadAnnotation], text: str) -> LabelledSegment:
-    votes = Counter({seg.label: 1})
-    for item in others:
-        if (label := _covering_label(seg.span, item.segments, text)) is not None:
-            votes[label] += 1
-    best = max(votes.values())
-    winner = seg.label if votes[seg.label] == best else next(label for label in Label if votes[label] == best)
-    rest = [label for label in Label if votes[label] and label is not winner]
-    chosen: ReadSegment | None = seg if winner is seg.label else None
-    attribution: Attribution | None = None if chosen is None else chosen.attribution
-    if chosen is None:
-        same = ((s, item) for item in reversed(others) for s in item.segments if s.span == seg.span)
-        if (match := next(((s, item) for s, item in same if s.label is winner), None)) is not None:
-            chosen = match[0]
-            attribution = _renumbered(chosen.attribution, match[1], base)
-    if winner not in SPEAKING:
-        attribution = None
-    return LabelledSegment(
-        span=seg.span,
-        label=winner,
-        attribution=attribution,
-        unverified=chosen.unverified if chosen is not None and winner in SPEAKING else None,
-        also=max(rest, key=lambda label: votes[label]) if rest else None,
-    )
-
-
-def _renumbered(said: Attribution | None, item: ReadAnnotation, base: ReadAnnotation) -> Attribution | None:
-    """Let a carried source point to the same segment among those of another annotation; none is none."""
-    if said is None or said.source_segment is None:
-        return said
-    target = item.segments[said.source_segment].span
-    return replace(said, source_segment=next((i for i, s in enumerate(base.segments) if s.span == target), None))
-
-
-def _covering_label(span: Span, segments: Sequence[ReadSegment], text: str) -> Label | None:
-    covered: Counter[Label] = Counter()
-    for other in segments:
-        low, high = max(span.start, other.span.start), min(span.end, other.span.end)
-        if low < high:
-            covered[other.label] += len("".join(text[low:high].split()))
-    return max(Label, key=lambda label: covered[label]) if covered else None

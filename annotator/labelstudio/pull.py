@@ -25,14 +25,18 @@ from annotator.labelstudio.pages import ReadTask, build_pages, read_task
 
 _log = logging.getLogger(__name__)
 
-_FORMAT = 1
+_FORMAT = 2
 # The server takes the names for tasks and annotations alike; without them it also sends every prediction.
 _COLUMNS = "id,data,annotations,result,completed_by,created_at,updated_at,lead_time,was_cancelled,parent_prediction"
+_COLUMNS += ",ground_truth"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PullReport:
-    """What a pull found: pages and annotations in the file now, and how many tasks it had to read."""
+    """What a pull found: pages and annotations in the file now, and how many tasks it had to read.
+
+    ``skipped`` counts all skips, also those of pages that everyone skipped, which make no page.
+    """
 
     full: bool
     tasks_read: int
@@ -77,20 +81,19 @@ def pull(
 ) -> PullReport:
     """Bring ``output`` to what the server holds.
 
-    Without ``full``, only tasks that changed since the last pull are read; a file that was changed by hand, or
-    belongs to another project, is read in full.
+    Without ``full``, only tasks that changed since the last pull are read; a file that was changed by hand is read
+    in full.
 
     Raises:
-        InputError: the output cannot be read or written.
+        InputError: the output cannot be read or written, or holds pages that a pull would lose: such as were not
+            pulled or, without ``full``, come from another project.
         RecordError: the output exists and is no file of labelled pages.
         ServerError: the server failed, or a listing is not whole; the files are as before.
     """
     tell = progress or (lambda *_: None)
     key = int(project["id"])
-    if not output.parent.is_dir():
-        raise InputError(f"{output}: its folder does not exist: make it")
-    previous = {page.article.article_id: page for page in read_pages(output)} if output.exists() else {}
-    state = None if full else read_state(output, server.url, key)
+    previous = pulled_before(output)
+    state = None if full else read_state(output, server.url, key, filled=bool(previous))
     index = read_index(server, key, data=False, progress=lambda done, total: tell("looking for changes", done, total))
     stamps = {item.task_id: item.updated_at for item in index if item.worked_on}
     if state is None:
@@ -106,6 +109,8 @@ def pull(
         read = {task.task_id for task in tasks} | (set(state.tasks) - set(known))
         quarantine = [item for item in _read_quarantine(output) if item["task_id"] not in read] + refused
         quarantine.sort(key=lambda item: (str(item["article_id"]), item["task_id"], item["annotation_id"]))
+    if gone := sorted(set(previous) - {page.article.article_id for page in pages}):
+        _log.warning("%s: %d pages leave, the server holds no usable work on them: %s", output, len(gone), gone[:5])
     # A stamp from before the task was read: what came in between is read again next time.
     known |= {task.task_id: (_article(task), stamps.get(task.task_id, "")) for task in tasks}
     _write(output, pages, quarantine)
@@ -116,10 +121,28 @@ def pull(
         tasks_read=len(tasks),
         pages=len(pages),
         annotations=len(records),
-        skipped=sum(bool(item.get("skipped")) for item in records),
+        skipped=sum(bool(item.get("skipped")) for item in (*records, *quarantine)),
         discussed=sum(bool(item.get("discuss")) for item in records),
-        quarantined=len(quarantine),
+        quarantined=sum(not item.get("skipped") for item in quarantine),
     )
+
+
+def pulled_before(output: Path) -> dict[str, LabelledPage]:
+    """Return the pages that earlier pulls left in ``output``, by article.
+
+    Raises:
+        InputError: nothing can be pulled to there, or pages stand there that no pull has written.
+        RecordError: it exists and holds something else.
+    """
+    if not output.name.endswith((".jsonl", ".jsonl.gz")):
+        raise InputError(f"{output}: annotations are pulled to a .jsonl or .jsonl.gz file: name one")
+    if not output.parent.is_dir():
+        raise InputError(f"{output}: its folder does not exist: make it")
+    previous = {page.article.article_id: page for page in read_pages(output)} if output.exists() else {}
+    for name, page in previous.items():
+        if not any("annotation_id" in item for item in page.annotations):
+            raise InputError(f"{output}: a pull would lose page {name!r}, which was not pulled: name another file")
+    return previous
 
 
 def _article(task: ReadTask) -> str | None:
@@ -224,8 +247,12 @@ def _digests(output: Path) -> tuple[str, str]:
     return digest(output), digest(quarantine_path(output))
 
 
-def read_state(output: Path, url: str, project: int) -> PullState | None:
-    """Return the state of the last pull to ``output``; None where the next one must read everything."""
+def read_state(output: Path, url: str, project: int, *, filled: bool = False) -> PullState | None:
+    """Return the state of the last pull to ``output``; None where the next one must read everything.
+
+    Raises:
+        InputError: the last pull was from another project and left pages there (``filled``).
+    """
     try:
         found = json.loads(state_path(output).read_text(encoding="utf-8"))
         state = PullState(
@@ -234,14 +261,21 @@ def read_state(output: Path, url: str, project: int) -> PullState | None:
             tasks={int(task): (name, stamp) for task, (name, stamp) in found["tasks"].items()},
             digests=(found["digests"][0], found["digests"][1]),
         )
-        fits = found["format"] == _FORMAT and (state.url, state.project) == (url, project)
+        fits = found["format"] == _FORMAT
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError):
         _log.warning("%s: cannot be used: reading everything", state_path(output))
         return None
+    if (state.url, state.project) != (url, project):
+        if filled:
+            raise InputError(
+                f"{output}: holds pages of project {state.project} of {state.url}, this is project {project} of {url}: "
+                "name another file, or replace them with --full"
+            )
+        return None
     if not fits or state.digests != _digests(output) or "" in state.digests:
-        _log.warning("%s: the pages were changed or come from elsewhere: reading everything", output)
+        _log.warning("%s: the pages were changed since the last pull: reading everything", output)
         return None
     return state
 

@@ -5,6 +5,7 @@ Every step first looks at what is there, so that a run that was cut anywhere is 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -14,7 +15,7 @@ from typing import Any
 from annotator.errors import InputError, RecordError
 from annotator.labelstudio.client import Server, ServerError, writing
 from annotator.labelstudio.config import ANONYMITY, CUE, LABEL, MARK, SOURCE, stored_values
-from annotator.labelstudio.convert import prediction, task_data
+from annotator.labelstudio.convert import BLIND, prediction, task_data
 from annotator.labelstudio.index import (
     Key,
     TaskState,
@@ -24,6 +25,7 @@ from annotator.labelstudio.index import (
     remove_doubles,
     version_counts,
 )
+from annotator.labelstudio.switch import use_version
 from annotator.records import LABELS, ScoredArticle
 
 _log = logging.getLogger(__name__)
@@ -43,6 +45,8 @@ class PushOptions:
         switch: put the version in use although tasks without it and without work would show nothing.
         dry_run: look only.
         batch_bytes: size of a request.
+        blind: share of the new tasks on which annotators see no prediction; chosen by a digest of the article_id, so
+            that the choice holds. What they agree to unseen tells how much a shown prediction pulls them.
     """
 
     changed: bool = False
@@ -50,6 +54,7 @@ class PushOptions:
     switch: bool = False
     dry_run: bool = False
     batch_bytes: int = BATCH_BYTES
+    blind: float = 0.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -59,6 +64,7 @@ class PushReport:
     model_version: str | None = None
     articles: int = 0
     created: int = 0
+    blind: int = 0
     predicted: int = 0
     left_alone: int = 0
     changed: list[str] = field(default_factory=list)
@@ -78,6 +84,7 @@ class _Plan:
     create: frozenset[Key]
     predict: Mapping[Key, int]
     wanted: frozenset[Key]
+    blind: frozenset[Key]
 
 
 def push(
@@ -107,27 +114,25 @@ def push(
     report = PushReport()
     _check_config(project)
     states = read_index(server, key, progress=lambda done, total: tell("reading the project", done, total))
-    if not how.dry_run:
-        removed, remarks = remove_doubles(server, states)
-        report.doubles_removed += len(removed)
-        report.remarks += remarks
-        states = [state for state in states if state.task_id not in removed]
+    removed, remarks = remove_doubles(server, states, dry_run=how.dry_run)
+    report.doubles_removed += len(removed)
+    report.remarks += remarks
+    states = [state for state in states if state.task_id not in removed]
     plan = _plan(source(), states, how, report)
     if how.dry_run:
         report.created, report.predicted = len(plan.create), len(plan.predict)
-        return report
-    if plan.create:
+        report.doubles_removed += sum(max(0, state.predictions - len(state.versions)) for state in states)
+        states = [state for state in states if state.key not in plan.predict]  # the others will have the version
+    elif plan.create or plan.predict:
         _create(server, key, source, plan, how, report, tell)
-    if plan.predict:
         _predict(server, key, source, plan, how, report, tell)
-    if plan.create or plan.predict:
         states = _verified(server, key, plan, report, tell)
     elif any(state.predictions > len(state.versions) for state in states):
         report.doubles_removed += len(remove_double_predictions(server, states))
     if report.model_version is not None:
         _switch(server, project, states, how, report)
         if how.keep is not None:
-            _prune(server, key, how.keep, report)
+            _prune(server, key, how.keep, report, dry_run=how.dry_run)
     return report
 
 
@@ -181,7 +186,16 @@ def _plan(articles: Iterable[ScoredArticle], states: list[TaskState], how: PushO
             create.add(key)
     wanted = set(seen.items())
     skipped = {key for key in wanted if key[0] in report.changed and key not in create}
-    return _Plan(create=frozenset(create), predict=predict, wanted=frozenset(wanted - skipped))
+    blind = {key for key in create if is_blind(key[0], how.blind)}
+    report.blind = len(blind)
+    blind |= {key for key in predict if any(state.blind for state in there[key])}
+    return _Plan(create=frozenset(create), predict=predict, wanted=frozenset(wanted - skipped), blind=frozenset(blind))
+
+
+def is_blind(article_id: str, share: float) -> bool:
+    """Say whether an article is among the ``share`` (0 to 1) that annotators see without a prediction."""
+    digest = hashlib.sha256(article_id.encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(digest[:8]) < share * 2**64
 
 
 def _batches(
@@ -210,9 +224,12 @@ def _create(
     server: Server, project: int, source: Source, plan: _Plan, how: PushOptions, report: PushReport, tell: Progress
 ) -> None:
     def build(scored: ScoredArticle) -> dict[str, Any]:
-        return {"data": task_data(scored.article), "predictions": [prediction(scored)]}
+        blind = (scored.article.article_id, scored.article.text_sha256) in plan.blind
+        data = task_data(scored.article) | ({BLIND: True} if blind else {})
+        return {"data": data, "predictions": [_shown(scored, blind=blind)]}
 
-    tell("new tasks", 0, len(plan.create))
+    if plan.create:
+        tell("new tasks", 0, len(plan.create))
     for batch in _batches(source, plan.create, how.batch_bytes, build):
         _send(server, project, f"api/projects/{project}/import", batch, _importing)
         report.created += len(batch)
@@ -223,13 +240,21 @@ def _predict(
     server: Server, project: int, source: Source, plan: _Plan, how: PushOptions, report: PushReport, tell: Progress
 ) -> None:
     def build(scored: ScoredArticle) -> dict[str, Any]:
-        return {"task": plan.predict[scored.article.article_id, scored.article.text_sha256], **prediction(scored)}
+        key = (scored.article.article_id, scored.article.text_sha256)
+        return {"task": plan.predict[key], **_shown(scored, blind=key in plan.blind)}
 
-    tell("new predictions", 0, len(plan.predict))
+    if plan.predict:
+        tell("new predictions", 0, len(plan.predict))
     for batch in _batches(source, plan.predict, how.batch_bytes, build):
         _send(server, project, f"api/projects/{project}/import/predictions", batch, _predicting(report.model_version))
         report.predicted += len(batch)
         tell("new predictions", report.predicted, len(plan.predict))
+
+
+def _shown(scored: ScoredArticle, *, blind: bool) -> dict[str, Any]:
+    """Return the prediction; an empty one of the same score on a blind task, so that it is served in its turn."""
+    found = prediction(scored)
+    return found | {"result": []} if blind else found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -304,25 +329,21 @@ def _switch(
             f"(in use: {current}): push the other articles scored with it, or add --switch"
         )
         return
+    report.switched = True
+    if how.dry_run:
+        return
     counts = version_counts(server, key)
     expected = sum(version in state.versions for state in states)
     if counts.get(str(version), 0) != expected:
         raise ServerError(
             f"{server.url}: {counts.get(str(version), 0)} predictions of {version} for {expected} tasks: run it again"
         )
-
-    def look() -> bool | None:
-        return True if server.get(f"api/projects/{key}/").get("model_version") == version else None
-
-    writing(lambda: server.write("PATCH", f"api/projects/{key}/", {"model_version": version}), look)
-    if not look():
-        raise ServerError(f"{server.url}: the project did not take model version {version}: run it again")
-    report.switched = True
+    use_version(server, key, str(version))
 
 
-def _prune(server: Server, project: int, keep: int, report: PushReport) -> None:
+def _prune(server: Server, project: int, keep: int, report: PushReport, *, dry_run: bool) -> None:
     """Delete the predictions of all but the ``keep`` latest versions; the one in use and the one pushed stay."""
-    current = server.get(f"api/projects/{project}/").get("model_version")
+    current = None if report.switched else server.get(f"api/projects/{project}/").get("model_version")
     answer = server.get(f"api/projects/{project}/model-versions/", {"extended": "true"})
     static = answer.get("static", []) if isinstance(answer, Mapping) else []
     ordered = sorted(static, key=lambda item: str(item.get("latest")), reverse=True)
@@ -330,6 +351,9 @@ def _prune(server: Server, project: int, keep: int, report: PushReport) -> None:
     stay = {name for name in (current, report.model_version) if name}
     stay |= set([name for name in names if name not in stay][: max(0, keep - len(stay))])
     for name in reversed([name for name in names if name not in stay]):
+        report.pruned.append(name)
+        if dry_run:
+            continue
 
         def look(name: str = name) -> bool | None:
             return None if name in version_counts(server, project) else True
@@ -339,4 +363,3 @@ def _prune(server: Server, project: int, keep: int, report: PushReport) -> None:
             return True
 
         writing(write, look)
-        report.pruned.append(name)

@@ -10,7 +10,7 @@ from typing import Any
 
 from annotator.labelstudio.client import Server
 from annotator.labelstudio.index import by_key, read_index, version_counts
-from annotator.labelstudio.pull import changed_since, read_state, read_tasks
+from annotator.labelstudio.pull import changed_since, pulled_before, read_state, read_tasks
 from annotator.labelstudio.push import PushOptions, PushReport, Source, push
 
 
@@ -58,6 +58,8 @@ class Status:
         if self.push is not None:
             done = f"{self.push.created} new tasks, {self.push.predicted} new predictions"
             rows.append(("a push would make", f"{done}, {len(self.push.changed)} articles have changed text"))
+            if self.push.switched:
+                rows.append(("a push would put in use", str(self.push.model_version)))
         if self.pull is not None:
             rows.append(("a pull would read", f"{self.pull['tasks']} tasks ({self.pull['mode']})"))
         return rows
@@ -74,7 +76,7 @@ def status(
     """Read the project; nothing is written, on the server or here.
 
     Raises:
-        InputError: ``source`` holds several model versions, or a file cannot be read.
+        InputError: ``source`` holds several model versions, a file cannot be read, or a pull would refuse ``output``.
         ServerError: the server failed.
     """
     tell = progress or (lambda *_: None)
@@ -98,7 +100,7 @@ def status(
             ] += 1
     would: Mapping[str, Any] | None = None
     if output is not None:
-        state = read_state(output, server.url, key)
+        state = read_state(output, server.url, key, filled=bool(pulled_before(output)))
         busy = [item for item in index if item.worked_on]
         would = {
             "mode": "full" if state is None else "incremental",

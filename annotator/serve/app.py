@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 import logging
 from collections.abc import AsyncIterator, Callable
@@ -24,6 +23,7 @@ from annotator.serve.counts import CONTENT_TYPE, Counts
 from annotator.serve.hints import Hints
 from annotator.serve.limits import Guard, Limits, Login
 from annotator.serve.model import CurrentModel
+from annotator.serve.page import POLICY, docs_page
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -69,7 +69,7 @@ def create_app(
     Args:
         model: what scores.
         limits: bounds of a request.
-        login: what Basic authentication asks for (default: nothing); /health and /webhook stay open.
+        login: what Basic authentication asks for (default: nothing); /health stays open.
         pull: brings annotations from Label Studio; without it, webhooks are acknowledged only.
         pull_pause: seconds of quiet after a webhook before ``pull`` runs.
         pull_every: seconds between pulls when no webhook comes.
@@ -101,8 +101,8 @@ def create_app(
     )
     app.add_middleware(Guard, limits=bounds, login=login, counts=counts)
 
-    def scorer(request: Request, classifier: SegmentClassifier) -> backend.Score:
-        deadline = float(request.state.deadline)
+    def scorer(request: Request, classifier: SegmentClassifier, *, reserve: float = 0.0) -> backend.Score:
+        deadline = float(request.state.deadline) - reserve * bounds.seconds
 
         def run(article: Article) -> ScoredArticle:
             try:
@@ -141,9 +141,9 @@ def create_app(
 
         def work() -> Response:
             value = backend.parse_json(body)
-            tasks = backend.tasks_of(value, bounds)
+            tasks = backend.tasks_of(value)
             classifier = model.current()
-            score = scorer(request, classifier)
+            score = scorer(request, classifier, reserve=0.1)  # to answer with what was done until then
             results = backend.predict(tasks, value.get("label_config"), classifier.version, score, bounds)
             return _json({"results": results})
 
@@ -200,41 +200,16 @@ def create_app(
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> Response:
-        return HTMLResponse(_docs_page(app.openapi()))
+        return HTMLResponse(docs_page(app.openapi()), headers={"Content-Security-Policy": POLICY})
 
     return app
 
 
 async def _in_thread(work: Callable[[], _T]) -> _T:
-    """Run in a thread that is left to itself when the time of the request is over; it stops at the next article."""
+    """Run in a thread that is left to itself when the time of the request is over; it stops soon after."""
     return await anyio.to_thread.run_sync(partial(work), abandon_on_cancel=True)
 
 
 def _json(value: Any, status: int = 200) -> Response:
     # In ASCII: a page may hold lone surrogates, which UTF-8 has no bytes for.
     return Response(json.dumps(value), status, media_type="application/json")
-
-
-def _docs_page(schema: dict[str, Any]) -> str:
-    """Return the OpenAPI description as a page without scripts."""
-    rows = []
-    for path, methods in schema["paths"].items():
-        for method, item in methods.items():
-            content = item.get("requestBody", {}).get("content", {})
-            example = content.get("application/json", {}).get("example")
-            rows.append(f"<h2><code>{method.upper()} {html.escape(path)}</code></h2><p>{html.escape(item['summary'])}")
-            if content:
-                rows.append(f"<p>Body: {html.escape(', '.join(content))}")
-            if example is not None:
-                rows.append(f"<pre>{html.escape(json.dumps(example, indent=2, ensure_ascii=False))}</pre>")
-            answers = [f"<li>{key}: {html.escape(value['description'])}" for key, value in item["responses"].items()]
-            rows.append(f"<ul>{''.join(answers)}</ul>")
-    title = f"{schema['info']['title']} {schema['info']['version']}"
-    return (
-        "<!doctype html><html lang=en><meta charset=utf-8>"
-        f"<title>{html.escape(title)}</title>"
-        "<style>body{font:1rem/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem}"
-        "pre{background:#f4f4f4;padding:.5rem;overflow:auto}</style>"
-        f"<h1>{html.escape(title)}</h1><p>{html.escape(schema['info']['description'])} "
-        f"<a href=openapi.json>openapi.json</a>{''.join(rows)}</html>"
-    )

@@ -19,15 +19,13 @@ import pyarrow.parquet as pq
 
 from annotator.errors import AnnotatorError, InputError, RecordError
 from annotator.labelstudio.config import LABEL, MARK, TEXT
-from annotator.labelstudio.convert import article_of, prediction, shown_text
+from annotator.labelstudio.convert import BLIND, article_of, prediction, shown_text
 from annotator.reader import ID_FIELDS, TEXT_FIELDS, StdinFormat, read_articles
 from annotator.records import Article, ScoredArticle
 from annotator.serve.limits import Limits, RefusedError
 from annotator.serve.model import OutOfTimeError
 
 _log = logging.getLogger(__name__)
-
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 PARQUET = "application/vnd.apache.parquet"
 _FORMATS: Mapping[str, StdinFormat] = {
@@ -55,32 +53,40 @@ def parse_json(body: bytes) -> Any:
         raise RefusedError(422, "the body is not JSON (UTF-8)") from None
 
 
-def tasks_of(body: Any, limits: Limits) -> list[Any]:
+def tasks_of(body: Any) -> list[Any]:
     """Return the tasks of a request to predict.
 
     Raises:
-        RefusedError: there is no list of tasks, or it is too long.
+        RefusedError: there is no list of tasks.
     """
     tasks = body.get("tasks") if isinstance(body, Mapping) else None
     if not isinstance(tasks, list):
         raise RefusedError(422, "the body has no list 'tasks'")
-    _check_count(len(tasks), limits)
     return tasks
 
 
-def predict(tasks: list[Any], label_config: Any, version: str, score: Score, limits: Limits) -> list[dict[str, Any]]:
-    """Return one prediction a task, in order; a task that cannot be scored gets one without regions, score 0.
+def predict(
+    tasks: list[Any], label_config: Any, version: str, score: Score, limits: Limits
+) -> list[dict[str, Any] | list[Any]]:
+    """Return one result a task, in order; a task that cannot be scored gets a prediction without regions, score 0.
+
+    Label Studio sends all the tasks that somebody has selected at once, and drops them all for one error. So what
+    the limits leave undone gets an empty list: no prediction; Label Studio sends these tasks again when next asked.
 
     Raises:
-        OutOfTimeError: the time of the request is over.
+        OutOfTimeError: the time of the request was over before the first task was done.
     """
     controls = _controls(label_config)
-    results = []
-    for task in tasks:
+    results: list[dict[str, Any] | list[Any]] = []
+    for task in tasks[: limits.articles]:
         try:
             found = prediction(score(_article_of_task(task, limits)))
+            if task["data"].get(BLIND):  # nobody is to see it (push --blind)
+                found["result"] = []
         except OutOfTimeError:
-            raise
+            if not results:
+                raise
+            break
         except Exception as error:  # noqa: BLE001 -- one result a task, whatever it holds; its text may quote the task
             number = task.get("id") if isinstance(task, Mapping) else None
             name = number if isinstance(number, int) else "?"
@@ -92,7 +98,9 @@ def predict(tasks: list[Any], label_config: Any, version: str, score: Score, lim
             known = controls | ({None} if {LABEL, MARK} <= controls else set())
             found["result"] = [item for item in found["result"] if item.get("from_name") in known]
         results.append(found)
-    return results
+    if left := len(tasks) - len(results):
+        _log.warning("%d of %d tasks are not predicted, within the limits: ask for them again", left, len(tasks))
+    return results + [[] for _ in range(left)]
 
 
 class _NoTextError(RecordError):
@@ -138,6 +146,8 @@ def articles_of(body: bytes, content_type: str, limits: Limits) -> tuple[list[Ar
     kind = content_type.partition(";")[0].strip().lower()
     many = kind in _MANY
     if kind in {"application/json", ""}:
+        if not body.strip():
+            raise RefusedError(422, "the body is empty")
         value = parse_json(body)
         many = isinstance(value, list)
         items = value if many else [value]
@@ -155,8 +165,6 @@ def articles_of(body: bytes, content_type: str, limits: Limits) -> tuple[list[Ar
     if fmt in {"text", "html"}:
         articles = [replace(article, article_id="text-" + article.text_sha256[:16]) for article in articles]
     for number, article in enumerate(articles, start=1):
-        if _SURROGATE.search(f"{article.text}{article.title}"):
-            raise RefusedError(422, f"article {number}: lone surrogates (\\ud800 to \\udfff) stand for no character")
         if len(article.text) > limits.characters:
             raise RefusedError(413, f"article {number}: {len(article.text)} characters, {limits.characters} at most")
     return articles, many

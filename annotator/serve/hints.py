@@ -11,12 +11,14 @@ from annotator.errors import AnnotatorError
 
 _log = logging.getLogger(__name__)
 
+_RETRY = 60.0  # seconds after a run that failed
+
 
 class Hints:
     """Runs ``action`` in a thread of its own: at the start, after hints, and every ``every`` seconds.
 
     Args:
-        action: what to do; its errors are logged in one line and it is tried again at the next occasion.
+        action: what to do; its errors are logged in one line and it is tried again a minute later.
         pause: seconds of quiet after a hint before it runs; ten times that at most after the first.
         every: seconds between runs when no hint comes.
         done: called after each run with whether it succeeded.
@@ -54,17 +56,16 @@ class Hints:
     def _run(self) -> None:
         due = time.monotonic()
         while self._wait(due):
+            done = False
             try:
                 self._action()
+                done = True
             except AnnotatorError as error:
                 _log.warning("pull failed: %s", error)
-                self._tell(done=False)
             except Exception as error:  # noqa: BLE001 -- the next hint must find the thread alive; its text may quote data
                 _log.warning("pull failed: %s", type(error).__name__)
-                self._tell(done=False)
-            else:
-                self._tell(done=True)
-            due = time.monotonic() + self._every
+            self._tell(done=done)
+            due = time.monotonic() + (self._every if done else min(_RETRY, self._every))
 
     def _tell(self, *, done: bool) -> None:
         if self._done is not None:

@@ -22,8 +22,10 @@ from annotator.serve.model import OutOfTimeError
 
 _log = logging.getLogger(__name__)
 
-# Label Studio sends no password with its hooks; a hook does no more than ask for a pull that is due anyway.
-OPEN_PATHS = frozenset({"/health", "/webhook"})
+_OPEN = frozenset({"/health"})
+_PATHS = (
+    frozenset({"/setup", "/predict", "/webhook", "/versions", "/score", "/metrics", "/docs", "/openapi.json"}) | _OPEN
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +71,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp, *, limits: Limits, login: Login | None, counts: Counts) -> None:
         self._app, self._limits, self._login, self._counts = app, limits, login, counts
+        self._told = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer it with an error."""
@@ -104,14 +107,19 @@ class Guard:
         if refused is not None and not status:
             status = refused.status
             await _answer(send, refused)
-        route = getattr(scope.get("route"), "path", "other")
+        route = scope["path"] if scope["path"] in _PATHS else "other"  # what others ask for is not written down
         self._counts.request(route, status, time.monotonic() - started)
         _log.info("%s %s %d", scope["method"], route, status)
 
     def _admit(self, scope: Scope) -> None:
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-        login = None if scope["path"] in OPEN_PATHS else self._login
+        login = None if scope["path"] in _OPEN else self._login
         if login is not None and not login.accepts(headers.get(b"authorization", "")):
+            if scope["path"] == "/webhook" and not self._told:
+                self._told = True
+                _log.warning(
+                    "a webhook without the password was refused: give it the header Authorization, in its settings"
+                )
             raise RefusedError(401, "user and password are asked for (Basic authentication)")
         length = headers.get(b"content-length", "0")
         if not length.isascii() or not length.isdigit() or int(length) > self._limits.body_bytes:

@@ -98,13 +98,17 @@ class CurrentModel:
         """Score one article when its turn comes; ``deadline`` is of time.monotonic().
 
         Raises:
-            OutOfTimeError: the deadline passed before its turn came.
+            OutOfTimeError: the deadline passed before its turn came, or between two of its windows.
         """
+
+        def check() -> None:
+            if time.monotonic() >= deadline:
+                raise OutOfTimeError("no time left to score: send fewer articles, or raise --seconds")
+
         if not self._scoring.acquire(timeout=max(0.0, deadline - time.monotonic())):
             raise OutOfTimeError("no time left to score: send fewer articles, or raise --seconds")
         try:
-            if time.monotonic() >= deadline:
-                raise OutOfTimeError("no time left to score: send fewer articles, or raise --seconds")
-            return score(article, classifier)
+            check()
+            return score(article, classifier.checked(check))
         finally:
             self._scoring.release()

@@ -81,9 +81,10 @@ def _tiles(spans: Sequence[Span], size: int) -> Iterator[tuple[int, int]]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Targets:
-    """What a page's tokens should be: label index per segment; per segment, tag and source type per token."""
+    """What a page's tokens should be: label index and weight a segment; for each, tag and source type per token."""
 
     labels: NDArray[np.int64]
+    weights: NDArray[np.float64]
     tags: tuple[NDArray[np.int64], ...]
     source_types: tuple[NDArray[np.int64], ...]
 
@@ -109,7 +110,8 @@ def targets(page: EncodedPage, segments: Sequence[LabelledSegment]) -> Targets:
         tags.append(tag)
         types.append(kind)
     labels = np.array([LABELS.index(segment.label) for segment in segments], dtype=np.int64)
-    return Targets(labels=labels, tags=tuple(tags), source_types=tuple(types))
+    weights = np.array([segment.weight for segment in segments], dtype=np.float64)
+    return Targets(labels=labels, weights=weights, tags=tuple(tags), source_types=tuple(types))
 
 
 def page_windows(
@@ -132,17 +134,19 @@ def page_windows(
 
 
 def _row(window: Window, gold: Targets, chances: Augmentation | None, rng: random.Random,
-         unk: int) -> dict[str, list[int]]:  # fmt: skip
+         unk: int) -> dict[str, list[Any]]:  # fmt: skip
     size = len(window.input_ids)
     ids = window.input_ids.copy()
     segment = np.full(size, -1, dtype=np.int64)
     tags = np.full(size, IGNORE, dtype=np.int64)
     types = np.full(size, IGNORE, dtype=np.int64)
     labels: list[int] = []
+    weights: list[float] = []
     for index, piece in enumerate(window.pieces):
         at, part = slice(piece.at, piece.at + piece.length), slice(piece.first, piece.first + piece.length)
         segment[at] = index
         labels.append(int(gold.labels[piece.segment]))
+        weights.append(float(gold.weights[piece.segment]))
         tags[at] = gold.tags[piece.segment][part]
         types[at] = gold.source_types[piece.segment][part]
     if chances is not None:
@@ -150,7 +154,7 @@ def _row(window: Window, gold: Targets, chances: Augmentation | None, rng: rando
         ids[hit] = unk
     return {
         "input_ids": ids.tolist(), "segment": segment.tolist(), "tags": tags.tolist(),
-        "source_types": types.tolist(), "labels": labels,
+        "source_types": types.tolist(), "labels": labels, "weights": weights,
     }  # fmt: skip
 
 
@@ -171,7 +175,7 @@ def build_packs(
     def packs() -> Iterator[dict[str, Any]]:
         for epoch in range(epochs):
             rng = random.Random(f"{seed}-{epoch}")
-            buckets: dict[int, list[dict[str, list[int]]]] = {length: [] for length in lengths}
+            buckets: dict[int, list[dict[str, list[Any]]]] = {length: [] for length in lengths}
             for page in pages:
                 windows, gold = page_windows(page, tokenizer, config, chances, rng)
                 for window in windows:
@@ -194,7 +198,8 @@ def collate(packs: Iterable[dict[str, Any]], *, pad: int) -> dict[str, torch.Ten
     """Pad the rows of one pack to its length.
 
     Returns ``input_ids``, ``attention_mask``, ``tags``, ``source_types`` and ``segment`` of shape [rows, length]
-    (``segment`` numbers the segments of the whole pack, -1 elsewhere), and ``labels`` [segments].
+    (``segment`` numbers the segments of the whole pack, -1 elsewhere), ``labels`` [segments], and ``weights``
+    [segments] where one of them is not 1.
     """
     (pack,) = packs
     shape = (len(pack["rows"]), pack["length"])
@@ -206,6 +211,7 @@ def collate(packs: Iterable[dict[str, Any]], *, pad: int) -> dict[str, torch.Ten
         "source_types": torch.full(shape, IGNORE),
     }
     labels: list[int] = []
+    weights: list[float] = []
     for index, row in enumerate(pack["rows"]):
         size = len(row["input_ids"])
         for key in ("input_ids", "tags", "source_types"):
@@ -214,7 +220,10 @@ def collate(packs: Iterable[dict[str, Any]], *, pad: int) -> dict[str, torch.Ten
         out["segment"][index, :size] = torch.where(segment >= 0, segment + len(labels), segment)
         out["attention_mask"][index, :size] = 1
         labels.extend(row["labels"])
+        weights.extend(row["weights"])
     out["labels"] = torch.tensor(labels)
+    if any(weight != 1 for weight in weights):  # else the plain losses, the same to the last bit
+        out["weights"] = torch.tensor(weights)
     return out
 
 

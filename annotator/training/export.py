@@ -144,7 +144,16 @@ def export_onnx(model: SegmentTagger, path: Path, *, quantisation: Quantisation 
             )
             graph = onnx.load(target)
             quantise_embedding(graph)
+        strip_traces(graph)
         onnx.save(graph, path)
+
+
+def strip_traces(model: onnx.ModelProto) -> None:
+    """Remove, in place, what the exporter notes of its own run: stack traces with paths of this machine."""
+    del model.metadata_props[:]
+    for item in (model.graph, *model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output):
+        item.doc_string = ""
+        del item.metadata_props[:]
 
 
 def quantise_embedding(model: onnx.ModelProto) -> None:

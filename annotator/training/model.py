@@ -61,8 +61,12 @@ class SegmentTagger(nn.Module):
         tags: torch.Tensor,
         source_types: torch.Tensor,
         labels: torch.Tensor,
+        weights: torch.Tensor | None = None,
     ) -> dict[str, torch.Tensor]:
-        """Return ``loss`` and the pooled label ``logits`` [segments, 4] of one pack (see examples.collate)."""
+        """Return ``loss`` and the pooled label ``logits`` [segments, 4] of one pack (see examples.collate).
+
+        ``weights`` [segments] scale what each segment adds to every loss; a loss is a mean over weights.
+        """
         label, tag, kind = self.logits(input_ids, attention_mask)
         inside = segment >= 0
         index = segment[inside]
@@ -71,12 +75,36 @@ class SegmentTagger(nn.Module):
         sums = sums.index_add(0, index, label[inside])
         sizes = torch.bincount(index, minlength=count).clamp(min=1).unsqueeze(1)
         pooled = sums / sizes
-        cross_entropy = nn.functional.cross_entropy
-        loss = cross_entropy(pooled, labels, weight=self.class_weights, label_smoothing=self.weights.label_smoothing)
+        if weights is None:
+            spread = None
+        else:
+            spread = torch.ones(segment.shape, dtype=weights.dtype, device=weights.device)
+            spread[inside] = weights[index]
+        loss = _cross_entropy(
+            pooled, labels, weights, class_weights=self.class_weights, label_smoothing=self.weights.label_smoothing
+        )
         if self.weights.tags:
-            loss = loss + self.weights.tags * cross_entropy(tag.flatten(0, 1), tags.flatten(), ignore_index=IGNORE)
+            loss = loss + self.weights.tags * _cross_entropy(tag.flatten(0, 1), tags.flatten(), spread)
         if self.weights.source_types and bool((source_types != IGNORE).any()):
-            loss = loss + self.weights.source_types * cross_entropy(
-                kind.flatten(0, 1), source_types.flatten(), ignore_index=IGNORE
-            )
+            loss = loss + self.weights.source_types * _cross_entropy(kind.flatten(0, 1), source_types.flatten(), spread)
         return {"loss": loss, "logits": pooled}
+
+
+def _cross_entropy(
+    logits: torch.Tensor,
+    gold: torch.Tensor,
+    weights: torch.Tensor | None,
+    *,
+    class_weights: torch.Tensor | None = None,
+    label_smoothing: float = 0.0,
+) -> torch.Tensor:
+    """Return the mean cross-entropy of logits [n, K]; with ``weights`` (n in all), their weighted mean."""
+    loss: torch.Tensor = nn.functional.cross_entropy(
+        logits, gold, weight=class_weights, label_smoothing=label_smoothing, ignore_index=IGNORE,
+        reduction="mean" if weights is None else "none",
+    )  # fmt: skip
+    if weights is None:
+        return loss
+    scale = weights.flatten().to(loss.dtype) * (gold != IGNORE)
+    total = scale if class_weights is None else scale * class_weights[gold.clamp(min=0)]
+    return (loss * scale).sum() / total.sum().clamp(min=1e-8)

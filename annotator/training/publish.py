@@ -7,7 +7,7 @@ import logging
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -22,9 +22,10 @@ from annotator.classifier import SegmentClassifier
 from annotator.dataset import LabelledPage, digest
 from annotator.errors import ModelError
 from annotator.records import LABELS
-from annotator.registry import Calibration, replace_text, write_manifest
+from annotator.registry import Calibration, read_manifest, replace_text, write_manifest
 from annotator.segmentation import breaks
 from annotator.training.base import Base
+from annotator.training.calibrate import HeldOut
 from annotator.training.export import Quantisation, agreement, export_onnx, smooth
 from annotator.training.fit import TrainConfig, predict
 from annotator.training.model import SegmentTagger
@@ -33,14 +34,7 @@ from annotator.windows import WindowConfig, encode, plan
 logger = logging.getLogger(__name__)
 
 PARITY = 0.99
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeldOut:
-    """Pooled logits [n, 4] and true label indices [n] of segments that the network never trained on."""
-
-    logits: NDArray[np.float32]
-    truth: NDArray[np.int64]
+EQUAL = 1e-3  # logits of the same network in two float32 engines
 
 
 def held_out(
@@ -51,36 +45,7 @@ def held_out(
     return HeldOut(
         logits=np.concatenate([pooled.labels for _, pooled in predictions]),
         truth=np.array([LABELS.index(s.label) for page in pages for s in page.segments]),
-    )
-
-
-def calibrate(sample: HeldOut, *, reviewed_share: float = 0.15) -> Calibration:
-    """Fit a temperature (Guo et al. 2017) and a provisional review threshold on held-out logits.
-
-    The temperature minimises the negative log-likelihood (golden-section search over its logarithm). The
-    threshold is the confidence below which ``reviewed_share`` of the held-out segments lie.
-    """
-    logits = sample.logits.astype(np.float64)
-    rows = np.arange(len(sample.truth))
-
-    def probabilities(log_t: float) -> NDArray[np.float64]:
-        scaled = logits / np.exp(log_t)
-        scaled -= scaled.max(axis=1, keepdims=True)
-        exp = np.exp(scaled)
-        out: NDArray[np.float64] = exp / exp.sum(axis=1, keepdims=True)
-        return out
-
-    def loss(log_t: float) -> float:
-        return float(-np.log(probabilities(log_t)[rows, sample.truth] + 1e-12).mean())
-
-    low, high, ratio = np.log(0.2), np.log(5.0), (np.sqrt(5) - 1) / 2
-    for _ in range(60):
-        a, b = high - ratio * (high - low), low + ratio * (high - low)
-        low, high = (low, b) if loss(a) < loss(b) else (a, high)
-    best = float((low + high) / 2)
-    confidence = probabilities(best).max(axis=1)
-    return Calibration(
-        temperature=round(float(np.exp(best)), 4), review_below=round(float(np.quantile(confidence, reviewed_share)), 4)
+        articles=np.repeat(np.arange(len(pages)), [len(page.segments) for page in pages]),
     )
 
 
@@ -135,10 +100,13 @@ def publish(
         facts["parity"] = round(share, 4)
         manifest = write_manifest(folder, config.windows, calibration, facts)
         target = models / manifest.version
-        if target.exists():
-            shutil.rmtree(target)
-        folder.chmod(0o755)
-        shutil.copytree(folder, target)
+        try:
+            read_manifest(target)  # the same weights were exported before: only what is told of them changes
+            replace_text(target / "manifest.json", (folder / "manifest.json").read_text(encoding="utf-8"))
+        except ModelError:
+            shutil.rmtree(target, ignore_errors=True)
+            folder.chmod(0o755)
+            folder.rename(target)  # whole or not at all
     return manifest.version
 
 
@@ -157,15 +125,45 @@ def sample_rows(
 def parity(
     model: SegmentTagger, base: Base, folder: Path, pages: Sequence[LabelledPage], windows: WindowConfig
 ) -> float:
-    """Return the share of segments on which the exported graph and torch in float32 choose the same label."""
-    reference = [pooled.labels for _, pooled in predict(model, pages, base, windows)]
-    classifier = SegmentClassifier(folder)
-    other = []
+    """Return the share of segments on which the graph in ``folder`` and the network in float32 choose the same label.
+
+    Torch in float32 takes minutes where ONNX Runtime takes seconds, so the network speaks through its own float32
+    graph, once that graph's logits on the first windows equal torch's.
+
+    Raises:
+        ModelError: the float32 graph and torch differ.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        plain = Path(temporary)
+        export_onnx(model, plain / "model.onnx", quantisation="none")
+        base.tokenizer.save(str(plain / "tokenizer.json"))
+        write_manifest(plain, windows, Calibration(), {})
+        reference = _labels(SegmentClassifier(plain), pages)
+    few = list(pages[:2])
+    worst = max(
+        (float(np.abs(pooled.labels - graph).max()) for (_, pooled), graph in
+         zip(predict(model, few, base, windows), reference, strict=False)),
+        default=0.0,
+    )  # fmt: skip
+    if worst > EQUAL:
+        raise ModelError(f"export: logits of the float32 graph are {worst:.4f} from torch's: the export is wrong")
+    return agreement(reference, _labels(SegmentClassifier(folder), pages))
+
+
+def _labels(classifier: SegmentClassifier, pages: Sequence[LabelledPage]) -> list[NDArray[np.float32]]:
+    found = []
     for page in pages:
         text, spans = page.article.text, [segment.span for segment in page.segments]
-        encoded = encode(text, spans, breaks(text, spans), classifier.tokenizer, windows, title=page.article.title)
-        other.append(classifier.logits(encoded).labels)
-    return agreement(reference, other)
+        encoded = encode(
+            text,
+            spans,
+            breaks(text, spans),
+            classifier.tokenizer,
+            classifier.manifest.windows,
+            title=page.article.title,
+        )
+        found.append(classifier.logits(encoded).labels)
+    return found
 
 
 def write_card(folder: Path, text: str, metrics: Mapping[str, Any]) -> None:

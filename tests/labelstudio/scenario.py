@@ -171,7 +171,7 @@ def second_person(server: Server, email="merle@example.org", password="motdepass
     """Sign somebody up by the invitation link, as an annotator would; return their legacy token."""
     invite = server.get("api/invite")["invite_url"]
     base = server.url.rstrip("/")
-    with httpx.Client(base_url=base) as browser:
+    with httpx.Client(base_url=base, timeout=60) as browser:
         form = browser.get(invite).text
         guard = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', form)[1]
         fields = {"csrfmiddlewaretoken": guard, "email": email, "password": password, "allow_newsletters": "false"}

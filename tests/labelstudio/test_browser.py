@@ -8,12 +8,14 @@ import time
 import pytest
 from scenario import GUIDE, annotate, new_title, second_person, tasks_of
 from scored_pages import NASTY, PAGE, linked, long_page, scored
+from test_backend import create_app, running
 
 from annotator.dataset import read_pages
 from annotator.labelstudio.convert import prediction
 from annotator.labelstudio.project import init, open_project
 from annotator.labelstudio.pull import pull
 from annotator.labelstudio.push import push
+from annotator.serve.model import CurrentModel
 
 try:
     import browser as chromium
@@ -108,3 +110,22 @@ def test_a_person_reviews_a_page_in_the_browser(label_studio, server, person, tm
     assert [(s["start"], s["end"]) for s in by_hand["segments"]] == [(s["start"], s["end"]) for s in by_api["segments"]]
     assert by_api["accepted"] is True
     assert by_hand["annotator"] != by_api["annotator"]
+
+
+def test_requests_can_be_tried_on_the_page_of_the_backend(person, repository):
+    with running(create_app(CurrentModel(repository / "models", threads=1))) as url:
+        person.get("about:blank")
+        person.get_log("browser")  # what earlier pages wrote
+        person.get(f"{url}/docs")
+        answers = {}
+        for form in person.find_elements("tag name", "form"):
+            form.find_element("tag name", "button").click()
+            shown = form.find_element("tag name", "pre")
+            end = time.monotonic() + 60
+            while time.monotonic() < end and shown.text in ("", "…"):
+                time.sleep(0.1)
+            answers[form.get_attribute("data-path")] = shown.text
+        assert {path: text.split()[0] for path, text in answers.items()} == dict.fromkeys(answers, "200")
+        assert len(answers) == 7
+        assert '"label": "reported_claim"' in answers["score"]
+        assert person.get_log("browser") == []  # nothing that its policy forbids

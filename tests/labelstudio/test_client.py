@@ -45,10 +45,12 @@ def answering():
             asked.append((self.command, self.path.partition("?")[0]))
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
             found = answers.get(self.path.partition("?")[0], (404, {"detail": "Not found."}))
-            status, body = found(self.path) if callable(found) else found
+            status, body, *headers = found(self.path) if callable(found) else found
             data = body.encode() if isinstance(body, str) else json.dumps(body).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(data)))
+            for name, value in (headers[0] if headers else {}).items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(data)
 
@@ -113,6 +115,8 @@ def test_a_missing_token_file_is_named(tmp_path):
         (200, {"release": "2.0.0"}, "below 2.0"),
         (200, {}, "states no version"),
         (404, {}, "status 404"),
+        (404, "<html>nothing here</html>", "is this the address of a Label Studio"),
+        (301, "", "sends one on to another address: name the right address"),
     ],
 )
 def test_every_failure_is_one_line_without_the_token(answering, status, body, words):
@@ -157,18 +161,56 @@ def test_a_personal_token_that_was_revoked_is_named(answering):
     assert token not in str(caught.value)
 
 
-def test_nothing_logs_the_token(answering, caplog):
+def test_nothing_logs_the_token_or_the_cookie_of_its_session(answering, caplog):
     url, answers, _ = answering
     good_version(answers)
+    answers["/api/current-user/whoami"] = (200, {"id": 1}, {"Set-Cookie": "sessionid=5e5510n"})
     with caplog.at_level(logging.DEBUG), Server(url, SECRET) as server:
         server.check_version()
     assert SECRET not in caplog.text
+    assert "5e5510n" not in caplog.text
 
 
-@pytest.mark.parametrize("url", ["localhost:8080", "ftp://x", "http://", ""])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("localhost:8080", "ftp://x", "http://", "", "http://a b", "http://x:99999", "http://x:y", "http://[::1"),
+        *("http://x/?a=1", "http://x/#a"),
+    ],
+)
 def test_what_is_no_address_is_refused(url):
     with pytest.raises(InputError, match="not the address"):
         Server(url, SECRET)
+
+
+def test_a_password_in_an_address_is_refused_and_not_shown():
+    with pytest.raises(InputError, match="leave them out") as caught:
+        Server(f"http://joe:{SECRET}@localhost", "x")
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["HTTP://localhost:8080", " http://localhost:8080 ", "http://localhost:8080//"])
+def test_an_address_is_read_with_good_will(url):
+    with Server(url, SECRET) as server:
+        assert server.url == "http://localhost:8080/"
+
+
+def test_a_redirect_is_named_and_never_followed(answering):
+    url, answers, asked = answering
+    answers["/api/x"] = (302, "", {"Location": "https://elsewhere/api/x"})
+    with Server(url, SECRET) as server:
+        for ask in (lambda: server.get("api/x"), lambda: server.write("POST", "api/x", {})):
+            with pytest.raises(ServerError, match="sends one on to https://elsewhere/api/x"):
+                ask()
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize("status", [200, 301])
+def test_an_access_token_that_does_not_come_is_named(answering, status):
+    url, answers, _ = answering
+    answers["/api/token/refresh/"] = (status, "<html>hello</html>")
+    with Server(url, jwt(time.time() + 1000)) as server, pytest.raises(ServerError, match="gave no access token"):
+        server.check_version()
 
 
 def test_a_sub_path_is_kept(answering):

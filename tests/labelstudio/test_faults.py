@@ -105,13 +105,15 @@ def test_a_pull_that_is_killed_leaves_the_file_as_it_was(server, label_studio, p
     for task in tasks[2:]:
         annotate(server, task)
     proxy.reset("hold after", at=at, reads=True)
-    victim = start("pull", "-o", str(out), "--project", title, url=proxy.url, token=label_studio.token, state=tmp_path)
+    victim = start(
+        *("pull", "--full", "-o", str(out), "--project", title),
+        url=proxy.url, token=label_studio.token, state=tmp_path,
+    )  # fmt: skip
     assert proxy.struck.wait(60)
     os.kill(victim.pid, signal.SIGKILL)
     proxy.held.set()
     finish(victim)
     assert out.read_bytes() == before
-    # The state names the address that was pulled from, so this one reads in full; the bytes are what counts.
     pull(server, project, out)
     pull(server, project, whole, full=True)
     assert out.read_bytes() == whole.read_bytes()

@@ -124,6 +124,17 @@ def test_a_page_that_everyone_skipped_makes_no_truth():
     assert entry["reason"].startswith("skipped")
 
 
+def test_a_skip_keeps_its_comment_and_what_was_shown():
+    said = {"id": "x", "from_name": "comment", "to_name": "text", "type": "textarea", "value": {"text": ["Illisible"]}}
+    result = [*prediction(scored())["result"], said]  # Label Studio sends the regions with a skip
+    _, (entry,) = build(task(scored(), annotations=[annotation(result, was_cancelled=True)]))
+    assert (entry["comment"], entry["skipped"], entry["lead_time"]) == ("Illisible", True, 12.5)
+    work = [annotation(result, was_cancelled=True), annotation(relabelled("boilerplate"), number=2, user=4)]
+    ((page,), _) = build(task(scored(), annotations=work))
+    skip = page.annotations[0]
+    assert (skip["comment"], skip["model_version"], skip["segments"]) == ("Illisible", "v1", [])
+
+
 def test_a_skip_beside_work_is_kept_in_the_page():
     work = [annotation([], was_cancelled=True, number=1), annotation(relabelled("boilerplate"), number=2, user=4)]
     (page,), quarantine = build(task(scored(), annotations=work))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -18,6 +19,7 @@ from annotator.labelstudio.project import LabelInUseError, init, open_project
 from annotator.labelstudio.pull import pull, quarantine_path, state_path
 from annotator.labelstudio.push import PushOptions, push
 from annotator.labelstudio.status import status
+from annotator.storage import write_scored
 
 
 @pytest.fixture
@@ -86,6 +88,22 @@ def test_a_dry_run_writes_nothing(server, project):
     report = push(server, project, source(), PushOptions(dry_run=True))
     assert report.created == 5
     assert tasks_of(server, project["id"]) == []
+
+
+def test_a_dry_run_says_what_the_run_then_does(server, project, title):
+    push(server, project, source())
+    tasks = tasks_of(server, project["id"])
+    server.write("POST", f"api/projects/{project['id']}/import", [{"data": tasks[0]["data"]}])
+    shown = status(server, open_project(server, title), source=source("v2")).push
+    for version, articles in (("v2", 5), ("v3", 2), ("v3", 5)):
+        before = (tasks_of(server, project["id"]), open_project(server, title)["model_version"])
+        foreseen = push(server, project, source(version, articles), PushOptions(keep=1, dry_run=True))
+        assert (tasks_of(server, project["id"]), open_project(server, title)["model_version"]) == before
+        assert foreseen == push(server, project, source(version, articles), PushOptions(keep=1))
+        if version == "v2":
+            assert (shown.predicted, shown.switched, shown.doubles_removed) == (5, True, 1)
+            assert (foreseen.switched, foreseen.pruned, foreseen.doubles_removed) == (True, ["v1"], 1)
+    assert (foreseen.predicted, foreseen.switched, foreseen.pruned) == (3, True, ["v2"])
 
 
 def test_only_what_is_new_is_added(server, project):
@@ -172,7 +190,7 @@ def test_two_people_and_pull_twice(server, label_studio, project, tmp_path):
     assert [path.read_bytes() for path in (out, quarantine_path(out), state_path(out))] == bytes_of
     pull(server, project, out, full=True)
     assert [path.read_bytes() for path in (out, quarantine_path(out), state_path(out))] == bytes_of
-    assert (first.pages, first.annotations, first.quarantined) == (3, 6, 2)
+    assert (first.pages, first.annotations, first.skipped, first.quarantined) == (3, 6, 1, 1)
     page = read_pages(out)[0]
     assert [a["accepted"] for a in page.annotations] == [True, False]
     assert len({a["annotator"] for a in page.annotations}) == 2
@@ -219,6 +237,43 @@ def test_a_file_that_was_changed_by_hand_is_read_again_in_full(server, project, 
     (page,) = read_pages(out)
     assert page.split == "train"  # decided elsewhere: it stays
     assert replace(page, split=None).to_dict() == json.loads(good)
+
+
+@pytest.mark.parametrize("kind", ["scored", "labelled"])
+def test_a_pull_never_replaces_pages_that_were_not_pulled(server, project, repository, tmp_path, kind):
+    push(server, project, source())
+    annotate(server, tasks_of(server, project["id"])[0])
+    out = tmp_path / "out.jsonl"
+    if kind == "scored":
+        write_scored(pages(), out)
+    else:
+        shutil.copy(repository / "labels" / "gate.jsonl", out)
+    before = out.read_bytes()
+    for full in (False, True):
+        with pytest.raises(InputError, match="which was not pulled: name another file"):
+            pull(server, project, out, full=full)
+    assert out.read_bytes() == before
+    assert not state_path(out).exists()
+    for name in ("out.parquet", "out"):
+        with pytest.raises(InputError, match=r"to a \.jsonl or \.jsonl\.gz file"):
+            pull(server, project, tmp_path / name)
+
+
+def test_pages_of_another_project_are_replaced_only_when_asked(server, project, tmp_path, caplog):
+    push(server, project, source())
+    annotate(server, tasks_of(server, project["id"])[0])
+    out = tmp_path / "out.jsonl"
+    pull(server, project, out)
+    before = out.read_bytes()
+    other = init(server, new_title("autre"), GUIDE).project_id
+    with pytest.raises(InputError, match=f"pages of project {project['id']} of .* with --full"):
+        pull(server, {"id": other}, out)
+    with pytest.raises(InputError, match="pages of project"):
+        status(server, {"id": other}, output=out)
+    assert out.read_bytes() == before
+    assert pull(server, {"id": other}, out, full=True).pages == 0
+    assert "1 pages leave" in caplog.text
+    assert pull(server, project, out).pages == 1  # an empty file holds nothing to lose
 
 
 def test_a_new_model_version_is_counted_switched_to_and_the_old_one_pruned(server, project, title):

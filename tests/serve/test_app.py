@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 import json
 import logging
 import threading
@@ -19,7 +21,7 @@ from annotator.records import Article, ScoredArticle
 from annotator.serve.app import create_app
 from annotator.serve.hints import Hints
 from annotator.serve.limits import Limits, Login
-from annotator.serve.model import CurrentModel
+from annotator.serve.model import CurrentModel, OutOfTimeError
 
 PAGE = "Le port rouvre lundi\r\n\r\nSelon la capitainerie, trois quais sont prêts 🐟. Une décision enfin courageuse !"
 SECRET = "f00dfeedf00dfeedf00dfeed"
@@ -119,6 +121,12 @@ def test_score_gives_the_records_of_the_library(client, model):
     assert ScoredArticle.from_dict(record).article.text == PAGE
 
 
+def test_lone_surrogates_are_scored_and_come_back(client):
+    record = client.post("/score", content=b'{"text": "Il a \\ud800 plu.", "title": "\\udc00"}').json()
+    assert record["text"] == "Il a \ud800 plu."
+    assert record["segments"][0]["end"] == 11
+
+
 def test_score_takes_lists_html_and_text(client):
     same = {"text": "Il pleut."}
     records = client.post("/score", json=[same, same, {"id": "b", "body": "Il neige."}]).json()
@@ -146,7 +154,6 @@ def test_score_takes_lists_html_and_text(client):
         ("/score", b'[{"text": "a"}, {"text": 3}]', "application/json"),
         ("/score", b'[{"id": 1, "text": "a"}, {"id": 1, "text": "b"}]', "application/json"),
         ("/score", b"\xff\xfe\x00\x01", "application/json"),
-        ("/score", b'{"text": "a \\ud800 b"}', "application/json"),
         ("/score", b"a", "application/pdf"),
         ("/predict", b"[]", "application/json"),
         ("/predict", b'{"tasks": {}}', "application/json"),
@@ -173,7 +180,6 @@ def test_limits_on_bytes_articles_and_characters(model):
 
     one_line(client.post("/score", content=pieces()), 413)  # no Content-Length
     one_line(client.post("/score", json=[{"text": "a"}] * 3), 413)
-    one_line(client.post("/predict", json={"tasks": [{}] * 3}), 413)
     one_line(client.post("/score", json={"text": "a" * 51}), 413)
     assert client.post("/score", json=[{"text": "a"}] * 2).status_code == 200
 
@@ -197,6 +203,43 @@ def test_a_request_that_takes_too_long_is_503_and_the_next_one_is_served(reposit
         assert wait_for(lambda: calls)
     assert client.post("/score", json={"text": "Il pleut."}).status_code == 200
     assert calls == [1]  # what nobody waits for any more is not begun
+
+
+def test_label_studio_gets_what_was_predicted_within_the_limits(model, monkeypatch):
+    client = Client(create_app(model, limits=Limits(articles=3)))
+    tasks = [{"data": {"text": "Il pleut."}}] * 5
+    results = client.post("/predict", json={"tasks": tasks}).json()["results"]
+    assert [bool(item) for item in results] == [True] * 3 + [False] * 2
+    assert results[3:] == [[], []]  # no prediction: these are sent again
+
+    def late(page, classifier):
+        if page.text == "Il neige.":
+            raise OutOfTimeError("late")
+        return score(page, classifier)
+
+    monkeypatch.setattr("annotator.serve.model.score", late)
+    snow = {"data": {"text": "Il neige."}}
+    one_line(client.post("/predict", json={"tasks": [snow]}), 503)
+    body = {"tasks": [*tasks[:2], snow]}
+    results = client.post("/predict", json=body).json()["results"]
+    assert [bool(item) for item in results] == [True, True, False]
+
+
+def test_the_time_of_a_request_ends_the_scoring_of_a_long_article(repository):
+    model = CurrentModel(repository / "models", threads=1)
+    session, windows = model.loaded._session, []
+
+    class Slow:
+        def run(self, *arguments):
+            windows.append(arguments)
+            time.sleep(0.05)
+            return session.run(*arguments)
+
+    model.loaded._session = Slow()
+    client = Client(create_app(model, limits=Limits(seconds=2.0)))
+    one_line(client.post("/score", json={"text": "Selon la radio, le quai est prêt.\n" * 3000}), 503)
+    assert wait_for(lambda: client.post("/score", json={"text": "Il pleut."}).status_code == 200, seconds=60)
+    assert len(windows) < 2.0 / 0.05 + 5  # all of the page would be more than a hundred
 
 
 def test_scoring_runs_one_article_at_a_time(model, monkeypatch):
@@ -227,16 +270,20 @@ def test_scoring_runs_one_article_at_a_time(model, monkeypatch):
     assert most == 1
 
 
-def test_the_password_guards_everything_but_health_and_hooks(model):
+def test_the_password_guards_everything_but_health(model, caplog):
     client = Client(create_app(model, login=Login(user="port", password="quai d'été")))
     assert client.get("/health").status_code == 200
-    assert client.post("/webhook", json={"action": "ANNOTATION_CREATED"}).status_code == 200
+    for _ in range(2):
+        one_line(client.post("/webhook", json={"action": "ANNOTATION_CREATED"}), 401)
+    assert caplog.text.count("give it the header Authorization") == 1
     for path in ("/versions", "/metrics", "/docs", "/openapi.json", "/nothing"):
         answer = client.get(path)
         one_line(answer, 401)
         assert answer.headers["www-authenticate"].startswith("Basic")
     right = httpx.BasicAuth(b"port", "quai d'été".encode())
     assert client.get("/versions", auth=right).status_code == 200
+    assert client.post("/webhook", json={"action": "ANNOTATION_CREATED"}, auth=right).status_code == 200
+    assert 'route="/versions",status="401"' in client.get("/metrics", auth=right).text
     for wrong in ("Basic", "Basic !!!", "Basic cG9ydDo=", "Bearer x", "Basic \xe9"):
         one_line(client.get("/versions", headers={"authorization": wrong.encode("latin-1")}), 401)
     assert "quai" not in repr(Login(user="port", password="quai d'été"))
@@ -280,11 +327,14 @@ def test_metrics_count_requests_articles_and_name_the_model(client, model):
     assert f'annotator_model{{version="{model.loaded.version}"}} 1.0' in text
 
 
-def test_the_documentation_needs_no_network(client):
+def test_the_documentation_needs_no_network_and_has_a_form_for_each_request(client):
     page = client.get("/docs")
     assert "POST /score" in page.text
-    assert "<script" not in page.text
     assert "http" not in page.text.replace("<html", "")
+    assert page.text.count("<form ") == 7
+    script = page.text.split("<script>")[1].split("</script>")[0]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in page.headers["content-security-policy"]
     paths = client.get("/openapi.json").json()["paths"]
     assert {"/health", "/setup", "/predict", "/webhook", "/versions", "/score", "/metrics"} == set(paths)
 
@@ -386,6 +436,22 @@ def test_many_hints_make_one_run_and_errors_do_not_end_it(caplog):
     hints.close()
     assert results == [True, False, True]
     assert "pull failed: no answer" in caplog.text
+
+
+def test_a_run_that_failed_is_soon_tried_again(monkeypatch):
+    monkeypatch.setattr("annotator.serve.hints._RETRY", 0.05)
+    results = []
+
+    def action():
+        if len(results) < 2:
+            raise AnnotatorError("no answer")
+
+    hints = Hints(action, pause=60, every=600, done=results.append)
+    hints.start()
+    assert wait_for(lambda: len(results) == 3)
+    time.sleep(0.2)
+    hints.close()
+    assert results == [False, False, True]
 
 
 def test_without_hints_it_runs_by_the_clock():

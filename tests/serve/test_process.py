@@ -69,11 +69,11 @@ def test_it_reloads_when_current_changes_and_keeps_the_old_model_when_the_new_is
 
 
 def test_sigterm_lets_a_request_finish(models, tmp_path):
-    with serving(tmp_path, models) as (url, process, log):
+    with serving(tmp_path, models, "--seconds", "300") as (url, process, log):
         httpx.get(f"{url}/health")
         answers = []
         body = [{"article_id": str(n), "text": LONG} for n in range(2)]
-        sender = threading.Thread(target=lambda: answers.append(httpx.post(f"{url}/score", json=body, timeout=60)))
+        sender = threading.Thread(target=lambda: answers.append(httpx.post(f"{url}/score", json=body, timeout=300)))
         sender.start()
         time.sleep(0.5)
         assert not answers
@@ -117,13 +117,14 @@ def test_hooks_make_pulls_and_no_secret_is_ever_written(models, tmp_path):
                 time.sleep(0.05)
             asked = len(studio.asked)
             hook = {"action": "ANNOTATION_CREATED", "project": {"token": SECRET}}
-            assert httpx.post(f"{url}/webhook", json=hook).status_code == 200
+            assert httpx.post(f"{url}/webhook", json=hook).status_code == 401
+            login = ("port", SECRET + "5")
+            assert httpx.post(f"{url}/webhook", json=hook, auth=login).status_code == 200
             while log().count("pull failed") < 2 and time.monotonic() < end:
                 time.sleep(0.05)
             assert len(studio.asked) > asked
             assert any(SECRET in header for header in studio.asked)
             assert httpx.post(f"{url}/setup", json={"access_token": SECRET}).status_code == 401
-            login = ("port", SECRET + "5")
             answer = httpx.post(f"{url}/setup?token={SECRET}", json={"access_token": SECRET}, auth=login)
             assert answer.status_code == 200
             assert httpx.post(f"{url}/predict", content=SECRET.encode(), auth=login).status_code == 422

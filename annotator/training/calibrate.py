@@ -1,0 +1,164 @@
+"""Calibration fitted on held-out logits: a temperature, a beta map where that helps, a review threshold."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+
+from annotator.calibration import FloatArray, Review, needed_articles, probabilities, review_for
+from annotator.errors import InputError
+from annotator.metrics import reliability
+from annotator.registry import Calibration
+
+logger = logging.getLogger(__name__)
+
+RISK = 0.02
+_PARTS = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldOut:
+    """Pooled logits [n, 4] and true label indices [n] of segments that the network never trained on.
+
+    ``articles`` [n] numbers the article of each; without it every segment stands for itself.
+    """
+
+    logits: NDArray[np.float32]
+    truth: NDArray[np.int64]
+    articles: NDArray[np.int64] | None = None
+
+    def groups(self) -> NDArray[np.int64]:
+        """Return the article of each segment, [n]."""
+        return np.arange(len(self.truth)) if self.articles is None else self.articles
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitted:
+    """A calibration with the review threshold in it, how that threshold was chosen, and what was compared.
+
+    ``temperature_loss`` and ``beta_loss`` are negative log-likelihoods of being right, cross-validated over articles.
+    """
+
+    calibration: Calibration
+    review: Review
+    temperature_loss: float
+    beta_loss: float
+
+
+def calibrate(sample: HeldOut, *, risk: float = RISK) -> Calibration:
+    """Return the calibration of :func:`fit_calibration`."""
+    return fit_calibration(sample, risk=risk).calibration
+
+
+def fit_calibration(sample: HeldOut, *, risk: float = RISK) -> Fitted:
+    """Fit a temperature and, where it helps, a beta map of the top confidence; then the threshold for ``risk``.
+
+    The beta map (Kull et al. 2017) has three parameters and mends what one temperature cannot, for instance the
+    ceiling that label smoothing puts on confidence. It is taken when its loss, cross-validated over articles, is
+    lower by more than one standard error of the paired difference (the one-standard-error rule, Breiman et al. 1984).
+
+    Raises:
+        InputError: there are no held-out segments.
+    """
+    if not len(sample.truth):
+        raise InputError("calibration: no held-out segments: hold out a fold with labelled segments")
+    logits, truth = sample.logits.astype(np.float64), sample.truth
+    articles = np.unique(sample.groups(), return_inverse=True)[1]
+    right = logits.argmax(axis=1) == truth
+    plain, beta = np.zeros(len(truth)), np.zeros(len(truth))
+    # Dealt by size, so that the parts are alike: what stands in one part is never in another.
+    parts = np.argsort(np.argsort(-np.bincount(articles), kind="stable"), kind="stable")[articles] % _PARTS
+    for part in np.unique(parts):
+        inside = parts == part
+        fitted = _temperature(logits[~inside], truth[~inside]) if not inside.all() else Calibration()
+        mapped = _beta(logits[~inside], right[~inside], fitted)
+        plain[inside] = _loss(logits[inside], right[inside], fitted)
+        beta[inside] = _loss(logits[inside], right[inside], mapped)
+    sums = np.bincount(articles, beta - plain)
+    gain, error = -float(sums.mean()), float(sums.std() / np.sqrt(len(sums)))
+    chosen = _temperature(logits, truth)
+    if gain > error:
+        chosen = _beta(logits, right, chosen)
+    logger.info("calibration: %s (loss %.4f, beta %.4f)", chosen, plain.mean(), beta.mean())
+    confidence = probabilities(logits, chosen).max(axis=1)
+    review = review_for(confidence, right, articles, risk=risk)
+    calibration = Calibration(temperature=chosen.temperature, top=chosen.top, review_below=round(review.below, 4))
+    return Fitted(
+        calibration=calibration, review=review, temperature_loss=float(plain.mean()), beta_loss=float(beta.mean())
+    )
+
+
+def _temperature(logits: FloatArray, truth: NDArray[np.int64]) -> Calibration:
+    """Minimise the negative log-likelihood by golden-section search over the logarithm of the temperature."""
+    rows = np.arange(len(truth))
+
+    def loss(log_t: float) -> float:
+        stated = probabilities(logits, Calibration(temperature=float(np.exp(log_t))))
+        return float(-np.log(stated[rows, truth] + 1e-12).mean())
+
+    low, high, ratio = np.log(0.2), np.log(5.0), (np.sqrt(5) - 1) / 2
+    for _ in range(60):
+        a, b = high - ratio * (high - low), low + ratio * (high - low)
+        low, high = (low, b) if loss(a) < loss(b) else (a, high)
+    return Calibration(temperature=round(float(np.exp((low + high) / 2)), 4))
+
+
+def _features(logits: FloatArray, calibration: Calibration) -> FloatArray:
+    top = np.clip(probabilities(logits, calibration).max(axis=1), 1e-9, 1 - 1e-9)
+    return np.stack([np.log(top), -np.log(1 - top)], axis=1)
+
+
+def _beta(logits: FloatArray, right: NDArray[np.bool_], temperature: Calibration) -> Calibration:
+    """Fit the map by logistic regression; a slope below 0 would turn the order round: it is dropped, as there."""
+    if right.all() or not right.any():
+        return temperature
+    features = _features(logits, temperature)
+    columns = [0, 1]
+    while columns:
+        model = LogisticRegression(C=100.0, max_iter=1000).fit(features[:, columns], right)
+        slopes = model.coef_[0]
+        if (slopes >= 0).all():
+            a, b = (float(slopes[columns.index(i)]) if i in columns else 0.0 for i in (0, 1))
+            top = (round(a, 4), round(b, 4), round(float(model.intercept_[0]), 4))
+            return Calibration(temperature=temperature.temperature, top=top)
+        columns.pop(int(slopes.argmin()))
+    return temperature
+
+
+def _loss(logits: FloatArray, right: NDArray[np.bool_], calibration: Calibration) -> FloatArray:
+    stated = np.clip(probabilities(logits, calibration).max(axis=1), 1e-9, 1 - 1e-9)
+    losses: FloatArray = -np.where(right, np.log(stated), np.log(1 - stated))
+    return losses
+
+
+def facts(sample: HeldOut | None, fitted: Fitted | None) -> dict[str, Any]:
+    """Return what a manifest tells of a calibration: the sample, the losses compared, the review threshold, bins."""
+    if sample is None or fitted is None:
+        return {"calibration_segments": 0}
+    stated = probabilities(sample.logits, fitted.calibration)
+    ece, bins = reliability(stated.max(axis=1), stated.argmax(axis=1) == sample.truth)
+    return {
+        "calibration_segments": len(sample.truth),
+        "calibration": {
+            "articles": fitted.review.articles,
+            "loss_temperature": round(fitted.temperature_loss, 4),
+            "loss_beta": round(fitted.beta_loss, 4),
+            "ece_in_sample": round(ece, 4),
+            "reliability": [[round(b.confidence, 4), round(b.accuracy, 4), b.n] for b in bins],
+        },
+        "review": {
+            "risk": fitted.review.risk,
+            "share": round(fitted.review.share, 4),
+            "error": round(fitted.review.error, 4),
+            "conformal": fitted.review.guaranteed,
+            "assumption": "articles exchangeable with the held-out ones; the bound is on the expected share of an "
+            "article's segments that are wrong and not reviewed"
+            if fitted.review.guaranteed
+            else f"none: {needed_articles(fitted.review.risk)} held-out articles are needed",
+        },
+    }

@@ -1,0 +1,152 @@
+"""What a new version is made of: which pages train, several seeds averaged, folds held out for the calibration.
+
+Every part leaves its result in a folder and finds it there again, so that a run that was cut goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.torch import load_file
+
+from annotator.dataset import LabelledPage, outlet_families, split_by_outlet
+from annotator.errors import InputError
+from annotator.training.base import load_base
+from annotator.training.calibrate import HeldOut
+from annotator.training.examples import Augmentation
+from annotator.training.export import Quantisation
+from annotator.training.fit import Hardware, TrainConfig, fit, has_bf16, pick_device
+from annotator.training.model import LossWeights, SegmentTagger
+from annotator.training.publish import held_out
+from annotator.windows import WindowConfig
+
+logger = logging.getLogger(__name__)
+
+WEIGHTS = "model.safetensors"
+FOLD_SEED = 7
+_GROUPS = {"windows": WindowConfig, "augmentation": Augmentation, "loss": LossWeights}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How to make a version from labelled pages.
+
+    ``seeds``: more than one averages weights. ``folds`` of whole outlets are made, ``held_out`` of them are left out
+    in turn by a training of their own, whose logits fit the calibration (0: none is fitted). ``warm_start`` is the
+    ``model.safetensors`` of an earlier run; trainings for the calibration start from the base all the same, since
+    the earlier run has seen the pages that they leave out.
+    """
+
+    base: str = "models/base"
+    config: TrainConfig = field(default_factory=TrainConfig)
+    seeds: tuple[int, ...] = (1,)
+    folds: int = 5
+    held_out: int = 1
+    risk: float = 0.02
+    quantisation: Quantisation = "int8"
+    warm_start: Path | None = None
+
+
+def train_config(given: Sequence[str], *, augment: bool = True) -> TrainConfig:
+    """Build the configuration from ``NAME=VALUE`` pairs (``windows.NAME`` and so on for its parts).
+
+    Raises:
+        InputError: an unknown name or a value of the wrong kind.
+    """
+    config = TrainConfig() if augment else TrainConfig(augmentation=None)
+    for item in given:
+        name, _, raw = item.partition("=")
+        group, _, inner = name.rpartition(".")
+        target = config if not group else getattr(config, group, None)
+        if (
+            target is None
+            or (group and group not in _GROUPS)
+            or (inner or name) not in {f.name for f in fields(target)}
+        ):
+            raise InputError(f"--set {item}: no such setting")
+        try:
+            value = json.loads(raw.lower())
+        except ValueError as error:
+            raise InputError(f"--set {item}: {raw!r} is not a number, true or false") from error
+        changed: Any = replace(target, **{inner or name: value})
+        config = replace(config, **{group: changed}) if group else changed
+    return config
+
+
+def without_gate_outlets(pages: Sequence[LabelledPage], gate: Sequence[LabelledPage]) -> list[LabelledPage]:
+    """Return the pages whose outlet is on no gate page and that are not marked ``gate`` themselves."""
+    families = outlet_families(page.article.outlet for page in (*pages, *gate))
+    closed = {families[page.article.outlet] for page in gate}
+    return [p for p in pages if p.split != "gate" and families[p.article.outlet] not in closed]
+
+
+def train(
+    pages: Sequence[LabelledPage],
+    recipe: Recipe,
+    folder: Path,
+    *,
+    hardware: Hardware,
+    resume: bool = True,
+    warm: bool = True,
+) -> SegmentTagger:
+    """Train every seed in ``folder`` (or read its finished weights) and return the network with their mean."""
+    states = []
+    for seed in recipe.seeds:
+        run = folder / f"seed-{seed}"
+        if not resume or not (run / WEIGHTS).is_file():
+            started = time.monotonic()
+            config = replace(recipe.config, seed=seed)
+            start = recipe.warm_start if warm else None
+            fit(pages, load_base(recipe.base), config, run, hardware=hardware, resume=resume, warm_start=start)
+            logger.info("%s: %d pages, %.0f s", run, len(pages), time.monotonic() - started)
+        states.append(load_file(run / WEIGHTS))
+    model = SegmentTagger(load_base(recipe.base).encoder, recipe.config.loss)
+    model.load_state_dict({name: sum(state[name] for state in states) / len(states) for name in states[0]})
+    return model.eval()
+
+
+def hold_out(
+    pages: Sequence[LabelledPage],
+    like_the_use: Sequence[LabelledPage],
+    recipe: Recipe,
+    folder: Path,
+    *,
+    hardware: Hardware,
+    resume: bool = True,
+) -> HeldOut | None:
+    """Return the logits of folds of ``like_the_use``, each from a training on the other ``pages``; None for no folds.
+
+    Raises:
+        InputError: fewer outlets than folds.
+    """
+    if not recipe.held_out or not recipe.folds:
+        return None
+    ids = {page.article.article_id for page in like_the_use}
+    parts = split_by_outlet([p for p in pages if p.article.article_id in ids], folds=recipe.folds, seed=FOLD_SEED)
+    found = []
+    for number, part in enumerate(parts[: recipe.held_out]):
+        path = folder / f"fold-{number}" / "held-out.npz"
+        if not resume or not path.is_file():
+            aside = {page.article.article_id for page in part}
+            rest = [p for p in pages if p.article.article_id not in aside]
+            model = train(rest, recipe, path.parent, hardware=hardware, resume=resume, warm=False)
+            bf16 = has_bf16(pick_device(hardware.device)) if hardware.bf16 is None else hardware.bf16
+            sample = held_out(model, part, load_base(recipe.base), recipe.config.windows, bf16=bf16)
+            whole = path.with_name("part.npz")
+            np.savez(whole, logits=sample.logits, truth=sample.truth, articles=sample.groups())
+            whole.replace(path)
+        with np.load(path) as stored:
+            found.append({name: stored[name] for name in ("logits", "truth", "articles")})
+    shifts = np.cumsum([0, *(int(part["articles"].max()) + 1 for part in found[:-1])])
+    return HeldOut(
+        logits=np.concatenate([part["logits"] for part in found]),
+        truth=np.concatenate([part["truth"] for part in found]),
+        articles=np.concatenate([part["articles"] + shift for part, shift in zip(found, shifts, strict=True)]),
+    )

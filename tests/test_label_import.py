@@ -1,0 +1,201 @@
+"""One's own data to labelled pages, and labels renamed, merged and split in files."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from dataclasses import replace
+
+import pytest
+from labelled_pages import ANNOTATION, page, with_segment
+from typer.testing import CliRunner
+
+from annotator.cli import app
+from annotator.dataset import check, read_pages, write_pages
+from annotator.errors import InputError
+from annotator.label_import import import_file
+from annotator.migration import Migration, apply, plan, read_decisions
+from annotator.records import Attribution, Label, SourceType
+
+
+def write(path, content):
+    path.write_text(content, encoding="utf-8")
+    return path
+
+
+def pieces(found):
+    return [(str(seg.label), seg.span.of(found.article.text)) for seg in found.segments]
+
+
+def test_csv_rows_of_one_article_are_lines_of_one_page(tmp_path):
+    rows = (
+        "article_id;sentence;label;outlet\n"
+        "p1;La digue tient.;fait;La Vigie\n"
+        "p1;« Ouf », dit Merle.;attributed_quote;\n"
+        ";Seule.;fait;\n"
+    )
+    pages, refused = import_file(write(tmp_path / "a.csv", rows), "csv", names={"fait": "reported_claim"}, outlet="X")
+    assert refused == []
+    assert [item.article.outlet for item in pages] == ["La Vigie", "X"]
+    assert pages[0].article.text == "La digue tient.\n« Ouf », dit Merle."
+    assert pieces(pages[0])[1] == ("attributed_quote", "« Ouf », dit Merle.")
+    assert pages[1].article.article_id == "a-4"
+    assert check(pages, where="import") == []
+
+
+def test_conll_by_tags_and_by_comment(tmp_path):
+    text = (
+        "# newdoc id = d1\nLa\tB-reported_claim\ndigue\tI-reported_claim\ntient\tI-reported_claim\n"
+        "Ouf\tB-attributed_quote\n\n# label = boilerplate\nLire O\naussi O\n\n-DOCSTART- O\n\nFin B-boilerplate\n"
+    )
+    pages, _ = import_file(write(tmp_path / "b.conll", text), "conll")
+    assert [item.article.article_id for item in pages] == ["d1", "b-2"]
+    assert pages[0].article.text == "La digue tient Ouf\nLire aussi"
+    assert pieces(pages[0]) == [
+        ("reported_claim", "La digue tient"),
+        ("attributed_quote", "Ouf"),
+        ("boilerplate", "Lire aussi"),
+    ]
+    assert check(pages, where="import") == []
+
+
+def test_conllu_keeps_words_together_where_no_space_stands(tmp_path):
+    rows = [("1", "Ouf", "SpaceAfter=No"), ("2", ".", "_")]
+    text = "# label = reported_claim\n" + "".join(f"{n}\t{w}\t_\t_\t_\t_\t_\t_\t_\t{m}\n" for n, w, m in rows)
+    ((found,), _) = import_file(write(tmp_path / "c.conllu", text), "conll")
+    assert found.article.text == "Ouf."
+
+
+def test_a_label_studio_export_of_another_project(tmp_path):
+    text = "La digue tient.\nLire aussi"
+
+    def region(start, end, label):
+        value = {"start": start, "end": end, "text": text[start:end], "labels": [label]}
+        return {"id": f"r{start}", "from_name": "voix", "to_name": "t", "type": "labels", "value": value}
+
+    def task(number, *regions):
+        work = {"id": number, "completed_by": 4, "result": list(regions), "updated_at": "2026-03-01T00:00:00Z"}
+        return {"id": number, "data": {"text": text}, "annotations": [work]}
+
+    whole, gap = [region(0, 15, "Fait"), region(16, 26, "Pub")], [region(0, 15, "Fait")]
+    export = write(tmp_path / "e.json", json.dumps([task(1, *whole), task(2, *gap)]))
+    names = {"Fait": "reported_claim", "Pub": "boilerplate"}
+    (found,), (refused,) = import_file(export, "labelstudio", names=names, outlet="La Vigie")
+    assert pieces(found) == [("reported_claim", "La digue tient."), ("boilerplate", "Lire aussi")]
+    assert (found.article.article_id, found.article.outlet) == ("task-1", "La Vigie")
+    assert found.annotations[0]["annotator"] == "annotator-4"
+    assert refused.startswith("task-2: annotation 2: characters [16, 26) are in no segment") or "[15, 26)" in refused
+
+
+@pytest.mark.parametrize(
+    ("fmt", "content", "message"),
+    [
+        ("csv", "a,b\n1,2\n", "needs columns text"),
+        ("csv", "text,label\nBonjour,weather\n", ":2: unknown label 'weather'"),
+        ("conll", "Bonjour\tO\n", ":1: tag 'O'"),
+        ("labelstudio", "{}", "JSON list"),
+        ("labelstudio", "[", "not a Label Studio export"),
+    ],
+)
+def test_what_is_not_of_the_format_is_one_line(tmp_path, fmt, content, message):
+    with pytest.raises(InputError) as caught:
+        import_file(write(tmp_path / "x", content), fmt)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ["labels", *map(str, arguments)])
+
+
+def test_the_import_command(tmp_path):
+    source, out = write(tmp_path / "a.csv", "text,label\nLa digue tient.,fait\n"), tmp_path / "own.jsonl"
+    done = run("import", source, "-o", out, "--map", "fait=reported_claim")
+    assert done.exit_code == 0, done.output
+    assert "1 pages, 1 segments" in done.stderr
+    assert len(read_pages(out)) == 1
+
+
+# --- migration
+
+
+@pytest.fixture
+def folder(tmp_path):
+    pages = [with_segment(page("p1", annotations=(ANNOTATION,)), 0, also=Label.BOILERPLATE), page("p2")]
+    write_pages(pages, tmp_path / "train.jsonl")
+    write_pages([page("g", split="gate")], tmp_path / "more.jsonl.gz")
+    floors = {"floors": {"reported_claim": 0.8, "attributed_quote": 0.7, "boilerplate": 0.9}, "worst": "boilerplate"}
+    write(tmp_path / "gate.json", json.dumps(floors))
+    label = '<Label value="Paratexte" alias="boilerplate"/>'
+    choices = '<Choices whenLabelValue="reported_claim,attributed_quote"/>'
+    write(tmp_path / "config.xml", f"<View>{label}{choices}</View>")
+    return tmp_path
+
+
+def content(folder):
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def test_a_merge_goes_through_pages_annotations_gate_and_config(folder):
+    before = content(folder)
+    changes = plan(
+        [folder], Migration(renames={"boilerplate": "editorial_framing", "reported_claim": "editorial_framing"})
+    )
+    assert content(folder) == before  # a plan writes nothing
+    assert [change.path.name for change in changes] == ["config.xml", "gate.json", "more.jsonl.gz", "train.jsonl"]
+    backups = apply(changes)
+    assert {path.name.removesuffix(".before"): path.read_bytes() for path in backups} == before
+    (first, second) = read_pages(folder / "train.jsonl")
+    assert [seg.label for seg in first.segments[:2]] == [Label.EDITORIAL_FRAMING] * 2
+    assert first.segments[0].also is None
+    assert second.segments[1].attribution is None  # framing takes none
+    assert first.annotations[0]["segments"][0]["label"] == "editorial_framing"
+    assert check([first, second], where="migrated") == []
+    gate = json.loads((folder / "gate.json").read_text(encoding="utf-8"))
+    assert gate == {"floors": {"editorial_framing": 0.8, "attributed_quote": 0.7}, "worst": "editorial_framing"}
+    xml = (folder / "config.xml").read_text(encoding="utf-8")
+    assert 'alias="editorial_framing"' in xml
+    assert 'whenLabelValue="editorial_framing,attributed_quote"' in xml
+    assert json.loads(gzip.decompress((folder / "more.jsonl.gz").read_bytes()))["segments"][1]["attribution"] is None
+    with pytest.raises(InputError, match="backup of an earlier migration"):
+        apply(changes)
+
+
+def test_what_points_to_a_source_that_went_with_its_label_is_dropped(tmp_path):
+    carried = Attribution(source_segment=1, source_type=SourceType.ORGANISATION)
+    meant = replace(page().segments[2].attribution, antecedent=page().segments[1].attribution.source)
+    pages = [with_segment(page("p1"), 2, attribution=carried), with_segment(page("p2"), 2, attribution=meant)]
+    assert check(pages, where="before") == []
+    write_pages(pages, tmp_path / "train.jsonl")
+    apply(plan([tmp_path / "train.jsonl"], Migration(renames={"reported_claim": "editorial_framing"})))
+    first, second = read_pages(tmp_path / "train.jsonl")
+    assert first.segments[2].attribution is None
+    assert second.segments[2].attribution == page().segments[2].attribution
+    assert check([first, second], where="migrated") == []
+
+
+def test_a_new_name_is_written_and_back(folder):
+    before = content(folder)
+    pages = [folder / "train.jsonl"]
+    apply(plan(pages, Migration(renames={"boilerplate": "furniture"})))
+    assert b'"label":"furniture"' in (folder / "train.jsonl").read_bytes()
+    apply(plan(pages, Migration(renames={"furniture": "boilerplate"})), suffix=".again")
+    assert (folder / "train.jsonl").read_bytes() == before["train.jsonl"]
+
+
+def test_a_split_needs_a_decision_for_every_segment(folder):
+    decisions = write(folder / "split.csv", "article_id,start,label\np1,0,a\np1,22,b\np2,0,a\n")
+    with pytest.raises(InputError, match="page 'p2': segment at 22 reported_claim: no decision"):
+        plan([folder / "train.jsonl"], Migration(splits={"reported_claim": read_decisions(decisions)}))
+    write(decisions, decisions.read_text(encoding="utf-8") + "p2,22,b\n")
+    (change,) = plan([folder / "train.jsonl"], Migration(splits={"reported_claim": read_decisions(decisions)}))
+    assert change.counts["reported_claim", "a"] == 2
+
+
+def test_the_migrate_command_says_what_it_would_do_and_does_it_when_asked(folder):
+    done = run("migrate", folder / "train.jsonl", "--rename", "boilerplate=furniture")
+    assert done.exit_code == 0, done.output
+    assert done.stdout.split("\t")[1:] == ["boilerplate", "furniture", "2\n"]
+    assert "add --write" in done.stderr
+    assert run("migrate", folder / "train.jsonl", "--rename", "boilerplate=furniture", "--write").exit_code == 0
+    assert (folder / "train.jsonl.before").exists()
