@@ -37,7 +37,7 @@ def build_report(
         title: heading of the page.
 
     Raises:
-        RecordError: an article stands there twice.
+        RecordError: an article stands there twice, or holds a value that cannot be shown.
     """
     said = words(lang)
     profiled = (_profiled(scored, errors) for scored in _each_once(articles))
@@ -78,7 +78,21 @@ def _each_once(articles: Iterable[ScoredArticle]) -> Iterator[ScoredArticle]:
         if name in seen:
             raise RecordError(f"article {name!r} is there twice: name each scored file once, and each article in one")
         seen.add(name)
+        _check(scored)
         yield scored
+
+
+def _check(scored: ScoredArticle) -> None:
+    """Refuse what records made elsewhere may hold and no page can show."""
+    art = scored.article
+    for name in ("article_id", "outlet", "url", "title", "date"):
+        value = getattr(art, name)
+        if value is not None and not isinstance(value, str):
+            raise RecordError(f"article {art.article_id!r}: {name} is {type(value).__name__}, not a string")
+    for index, segment in enumerate(scored.segments):
+        for number in (segment.confidence, *segment.probabilities.values()):
+            if not isinstance(number, (int, float)) or not 0 <= number <= 1:
+                raise RecordError(f"article {art.article_id!r}, segment {index}: {number!r} is no probability")
 
 
 def _profiled(scored: ScoredArticle, errors: Callable[[str], ErrorModel | None]) -> ScoredArticle:

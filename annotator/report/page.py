@@ -121,7 +121,7 @@ def labels(lang: Lang) -> list[dict[str, str]]:
 
 @functools.cache
 def _environment() -> Environment:
-    found = Environment(
+    return Environment(
         loader=FileSystemLoader(_HERE / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -130,8 +130,6 @@ def _environment() -> Environment:
         # Control characters and lone surrogates have no place in an HTML file.
         finalize=lambda value: clean(value) if type(value) is str else value,
     )
-    found.globals["words"] = {}
-    return found
 
 
 def fill(template: str, lang: Lang, *scripts: str, connect: str = "'none'", rows: int = 0, **values: Any) -> str:

@@ -14,6 +14,7 @@ from itertools import islice
 from tempfile import NamedTemporaryFile
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from annotator.errors import AnnotatorError, InputError, RecordError
@@ -183,7 +184,7 @@ def _read_parquet(body: bytes, limits: Limits) -> list[Article]:
         try:
             groups = pq.ParquetFile(file.name).metadata
             size = sum(groups.row_group(i).total_byte_size for i in range(groups.num_row_groups))
-        except (ValueError, OSError) as error:
+        except (pa.ArrowException, OSError) as error:
             raise RefusedError(422, "the body is no Parquet file, or a damaged one") from error
         if size > _UNPACKED * limits.body_bytes:
             raise RefusedError(413, f"the file holds {size} bytes when unpacked: send fewer articles at once")

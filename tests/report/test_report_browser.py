@@ -180,7 +180,7 @@ def test_filters_fade_or_hide_segments_and_leave_articles_that_match(opened):
     tick(browser, "#only-review")
     assert len(visible_articles(browser)) == 1
     assert len(marks(browser, "mark:not(.faded)")) == 3
-    assert browser.find_element(By.ID, "found").text == "1 articles sur 3"
+    assert browser.find_element(By.ID, "found").text == "Articles : 1 sur 3"
     tick(browser, "[data-label=attributed_quote]")
     assert [shown_text(e) for e in marks(browser, "mark:not(.faded)")] == [LINES[2][2], LINES[7][2]]
     tick(browser, "#hide-rest")

@@ -131,6 +131,15 @@ def test_an_article_that_is_there_twice_is_refused_by_name():
         report([article(), article()])
 
 
+def test_values_that_cannot_be_shown_are_refused_by_name():
+    scored = article()
+    odd = replace(scored.segments[1], confidence=float("nan"))
+    with pytest.raises(RecordError, match="article 'a1', segment 1: nan is no probability"):
+        report([replace(scored, segments=(scored.segments[0], odd))])
+    with pytest.raises(RecordError, match="article 'a1': outlet is int, not a string"):
+        report([article(outlet=7)])
+
+
 def test_the_command_writes_a_page_and_replaces_one_only_when_asked(tmp_path):
     write_scored(many(3), tmp_path / "s.jsonl")
     assert run("report", "s.jsonl", "-o", "out.html", "--lang", "en", cwd=tmp_path)[0] == 0
