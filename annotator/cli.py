@@ -56,6 +56,7 @@ Models = Annotated[
     typer.Option("--models", help="Folder of model versions (default: $ANNOTATOR_MODELS, the user's, the shipped)."),
 ]
 ModelVersion = Annotated[str | None, typer.Option("--model", help="Model version (default: the current one).")]
+Fast = Annotated[bool, typer.Option("--fast", help="The version's smaller model: quicker, somewhat less right.")]
 Threads = Annotated[int | None, typer.Option("--threads", min=1, help="Threads (default: one a core).")]
 StdinAs = Annotated[
     StdinFormat | None, typer.Option("--stdin-format", help="Format of standard input (default: found from content).")
@@ -91,6 +92,7 @@ def show(
     inputs: Inputs,
     models: Models = None,
     model: ModelVersion = None,
+    fast: Fast = False,
     threads: Threads = None,
     stdin_format: StdinAs = None,
 ) -> None:
@@ -106,7 +108,7 @@ def show(
         _say(f"failed: {failure.where}: {failure.error}")
 
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 100)
-    classifier = SegmentClassifier.load(models, model, threads=threads)
+    classifier = SegmentClassifier.load(models, model, threads=threads, fast=fast)
     stdin = sys.stdin.buffer if "-" in inputs else None
     for index, scored in enumerate(
         score_inputs(inputs, classifier, on_failure=failed, stdin=stdin, stdin_format=stdin_format)
@@ -128,6 +130,7 @@ def evaluate(
     resamples: Annotated[int, typer.Option("--resamples", min=100, help="Resamples of the articles.")] = 1000,
     models: Models = None,
     model: ModelVersion = None,
+    fast: Fast = False,
     threads: Threads = None,
 ) -> None:
     """Compare the model's labels with people's: macro-F1 with its interval, per label, calibration, attribution."""
@@ -136,7 +139,7 @@ def evaluate(
     from annotator.evaluation import evaluate as run_evaluation
     from annotator.pipeline import score as score_article
 
-    classifier = SegmentClassifier.load(models, model, threads=threads)
+    classifier = SegmentClassifier.load(models, model, threads=threads, fast=fast)
     result = run_evaluation(
         read_pages(*labelled),
         lambda article, spans: score_article(article, classifier, spans=spans),

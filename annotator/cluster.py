@@ -42,14 +42,16 @@ _BYTES = 16  # of a digest
 class ClusterConfig:
     """Where to work: the ``address`` of a cluster (None: one started here), how many ``actors`` (None: what fits).
 
-    Each actor takes ``threads`` cores; readers take what is over, ``readers`` at a time (None: a quarter of the
-    actors).
+    Each actor takes ``threads`` cores, and a GPU where ``device`` is ``cuda``; readers take what is over, ``readers``
+    at a time (None: a quarter of the actors). ``fast`` is which model of the version is loaded.
     """
 
     address: str | None = None
     actors: int | None = None
     threads: int = 1
     readers: int | None = None
+    fast: bool = False
+    device: str = "cpu"
 
 
 def run_on_ray(
@@ -86,7 +88,7 @@ def run_on_ray(
     """
     ray = _ray()
     folder, model = folder.absolute(), model.absolute()
-    version = read_manifest(model).version
+    version = read_manifest(model, fast=cluster.fast).version
     with open_run(folder, inputs, version, config, resume=resume, force=force, known=known) as ledger, _joined(cluster):
         try:
             parts = [(part, begin_part(ledger, folder, part)) for part in plan_parts(inputs, config.size)]
@@ -260,9 +262,11 @@ def _rows(digests: bytes) -> Iterator[tuple[int, bytes]]:
 class _Maker:
     """An actor: a loaded model that makes shards."""
 
-    def __init__(self, model: str, folder: str, config: ShardConfig, threads: int) -> None:
-        engine = EngineConfig.for_threads(threads)
-        self._classifier = SegmentClassifier(Path(model), threads=engine.session_threads)
+    def __init__(self, model: str, folder: str, config: ShardConfig, cluster: ClusterConfig) -> None:
+        engine = EngineConfig.for_threads(cluster.threads)
+        self._classifier = SegmentClassifier(
+            Path(model), threads=engine.session_threads, fast=cluster.fast, device=cluster.device
+        )
         self._folder, self._config, self._engine = Path(folder), config, engine
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[bytes]]:
@@ -298,8 +302,9 @@ def _made(
         .map_batches(
             _Maker,
             batch_size=1,
-            fn_constructor_args=(str(model), str(folder), config, cluster.threads),
+            fn_constructor_args=(str(model), str(folder), config, cluster),
             num_cpus=cluster.threads,
+            num_gpus=1 if cluster.device == "cuda" else None,
             compute=ray.data.ActorPoolStrategy(min_size=1, max_size=actors, initial_size=actors),
         )
     )

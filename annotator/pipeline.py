@@ -91,13 +91,23 @@ class Annotator:
         self.classifier = classifier
 
     @classmethod
-    def load(cls, models: Path | None = None, version: str | None = None, *, threads: int | None = None) -> Annotator:
+    def load(
+        cls,
+        models: Path | None = None,
+        version: str | None = None,
+        *,
+        threads: int | None = None,
+        fast: bool = False,
+        device: str = "cpu",
+    ) -> Annotator:
         """Load a model version (default: the current one) from a registry (default: see registry.models_folder).
+
+        ``fast`` and ``device`` are those of :class:`annotator.classifier.SegmentClassifier`.
 
         Raises:
             ModelError: there is no such model, or its folder is damaged.
         """
-        return cls(SegmentClassifier.load(models, version, threads=threads))
+        return cls(SegmentClassifier.load(models, version, threads=threads, fast=fast, device=device))
 
     def score(self, page: str | Article) -> ScoredArticle:
         """Score one page; a string becomes an article whose id is a digest of its text."""

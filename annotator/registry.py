@@ -1,7 +1,8 @@
 """Model folders: the manifest, the version that names them, which one is current.
 
 A folder ``models/<version>/`` holds ``model.onnx``, ``tokenizer.json``, ``manifest.json``, ``metrics.json`` and the
-model card ``README.md``; ``models/CURRENT`` holds one line, the version in use, and ``models/HISTORY`` one JSON object
+model card ``README.md``; where the model has a smaller sibling for ``--fast``, ``fast.onnx`` and its own manifest,
+``fast.json``; ``models/CURRENT`` holds one line, the version in use, and ``models/HISTORY`` one JSON object
 for each time that it changed. The version is a hash of what decides a record (weights, tokenizer, labels, windows,
 calibration); dates and metrics stand outside it.
 """
@@ -30,6 +31,7 @@ from annotator.windows import WindowConfig
 
 MANIFEST_FORMAT = 1
 MODEL_FILES = ("model.onnx", "tokenizer.json")
+FAST_FILES = ("fast.onnx", *MODEL_FILES)  # fast.onnx reads its table of embeddings in model.onnx
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
 
 
@@ -232,13 +234,28 @@ def model_path(models: Path, version: str | None = None) -> Path:
     return folder
 
 
-def read_manifest(folder: Path, *, verify: bool = True) -> Manifest:
-    """Read ``manifest.json``; with ``verify``, check that the files it names have the digests it names.
+def find_version(models: Path, version: str) -> tuple[Path, bool]:
+    """Return the folder of what a record names as its model, and whether it is the fast model in it.
+
+    Raises:
+        ModelError: no such version.
+    """
+    for name in list_versions(models) if version.endswith("-fast") else ():
+        folder = models / name
+        if (folder / "fast.json").is_file() and read_manifest(folder, verify=False, fast=True).version == version:
+            return folder, True
+    return model_path(models, version), False
+
+
+def read_manifest(folder: Path, *, verify: bool = True, fast: bool = False) -> Manifest:
+    """Read ``manifest.json`` (``fast.json`` with ``fast``); with ``verify``, check the digests of the files it names.
 
     Raises:
         ModelError: the manifest is missing, of another format, or a file does not match it.
     """
-    path = folder / "manifest.json"
+    path = folder / ("fast.json" if fast else "manifest.json")
+    if fast and not path.is_file():
+        raise ModelError(f"{folder}: this version has no fast model: leave out --fast, or make one (scripts/distil.py)")
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -252,7 +269,7 @@ def read_manifest(folder: Path, *, verify: bool = True) -> Manifest:
             raise ModelError(f"{path}: labels {data['labels']} in this order are not those of this annotator")
         manifest = Manifest(
             version=data["version"],
-            windows=WindowConfig(**data["windows"]),
+            windows=WindowConfig(**{"context_weight": 0.0} | data["windows"]),  # what manifests before it meant
             calibration=Calibration(**data["calibration"] | {"top": tuple(data["calibration"].get("top", ()))}),
             files=data["files"],
             details=data["details"],
@@ -262,7 +279,7 @@ def read_manifest(folder: Path, *, verify: bool = True) -> Manifest:
     if verify:
         for name, digest in manifest.files.items():
             if file_digest(folder / name) != digest:
-                raise ModelError(f"{folder / name}: does not match its digest in manifest.json: fetch the model again")
+                raise ModelError(f"{folder / name}: does not match its digest in {path.name}: fetch the model again")
     return manifest
 
 
@@ -287,10 +304,10 @@ def read_metrics(folder: Path) -> dict[str, Any]:
 
 
 def write_manifest(
-    folder: Path, windows: WindowConfig, calibration: Calibration, details: Mapping[str, Any]
+    folder: Path, windows: WindowConfig, calibration: Calibration, details: Mapping[str, Any], *, fast: bool = False
 ) -> Manifest:
-    """Write ``manifest.json`` for the files in ``folder`` and return it, the version computed from them."""
-    files = {name: file_digest(folder / name) for name in MODEL_FILES}
+    """Write ``manifest.json`` (``fast.json``) for the files in ``folder``; return it with the version computed."""
+    files = {name: file_digest(folder / name) for name in (FAST_FILES if fast else MODEL_FILES)}
     shaping = {
         "labels": [str(label) for label in LABELS],
         "source_types": [str(kind) for kind in SOURCE_TYPES],
@@ -299,9 +316,10 @@ def write_manifest(
         "files": files,
     }
     canonical = json.dumps(shaping, sort_keys=True).encode()
-    version = "fr-" + hashlib.sha256(canonical).hexdigest()[:12]
+    version = "fr-" + hashlib.sha256(canonical).hexdigest()[:12] + ("-fast" if fast else "")
     data = {"format": MANIFEST_FORMAT, "version": version, **shaping, "details": details}
-    replace_text(folder / "manifest.json", json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+    name = "fast.json" if fast else "manifest.json"
+    replace_text(folder / name, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
     return Manifest(version=version, windows=windows, calibration=calibration, files=files, details=details)
 
 

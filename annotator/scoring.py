@@ -6,6 +6,7 @@ import json
 import sys
 from collections import Counter
 from contextlib import ExitStack
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from annotator.bulk import EngineConfig
+    from annotator.classifier import SegmentClassifier
     from annotator.ledger import ShardRecord
     from annotator.reader import ReadFailure
     from annotator.records import ScoredArticle
@@ -42,6 +44,23 @@ class Engine(StrEnum):
 
     LOCAL = "local"
     RAY = "ray"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Load:
+    """Which model to load, and where."""
+
+    models: Path | None
+    version: str | None
+    fast: bool
+    device: str
+
+    def classifier(self, config: EngineConfig) -> SegmentClassifier:
+        from annotator.classifier import SegmentClassifier
+
+        return SegmentClassifier.load(
+            self.models, self.version, threads=config.session_threads, fast=self.fast, device=self.device
+        )
 
 
 def score(
@@ -82,6 +101,12 @@ def score(
         typer.Option("--models", help="Folder of model versions (default: $ANNOTATOR_MODELS, the user's, …)."),
     ] = None,
     model: Annotated[str | None, typer.Option("--model", help="Model version (default: the current one).")] = None,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="The version's smaller model: quicker, somewhat less right.")
+    ] = False,
+    device: Annotated[
+        Literal["cpu", "cuda"], typer.Option("--device", help="Where ONNX Runtime computes (cuda: onnxruntime-gpu).")
+    ] = "cpu",
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads (default: one a core).")] = None,
     workers: Annotated[
         int | None, typer.Option("--workers", min=1, help="Pages scored at a time (default: one a thread).")
@@ -93,13 +118,13 @@ def score(
 ) -> None:
     """Score pages: one record an article, in input order, to OUT or stdout."""
     from annotator.bulk import EngineConfig, count_articles, score_inputs
-    from annotator.classifier import SegmentClassifier
     from annotator.ledger import Ledger
     from annotator.shards import ShardConfig, keeper
     from annotator.storage import ScoredWriter
 
     config = EngineConfig.for_threads(threads, workers)
     known = skip_known or []
+    load = _Load(models=models, version=model, fast=fast, device=device)
     fmt_name: RecordFormat | None = fmt.value if fmt else None
     watch = _Watch()
     if shard_size is not None or resume or engine is Engine.RAY or _is_folder(output):
@@ -115,13 +140,13 @@ def score(
             any_language=any_language,
         )
         _score_shards(
-            inputs, output, shards, config, watch, models=models, model=model, resume=resume, force=force, known=known,
+            inputs, output, shards, config, watch, load=load, resume=resume, force=force, known=known,
             address=(address or "") if engine is Engine.RAY else None, threads=threads,
         )  # fmt: skip
         return
     if output is None and fmt is OutputFormat.PARQUET and sys.stdout.isatty():
         raise AnnotatorError("Parquet is binary: name a file with -o, or send stdout to one")
-    classifier = SegmentClassifier.load(models, model, threads=config.session_threads)
+    classifier = load.classifier(config)
     target = output if output is not None else sys.stdout.buffer
     with ExitStack() as stack:
         writer = stack.enter_context(ScoredWriter(target, fmt_name, lean=lean, overwrite=force))
@@ -156,8 +181,7 @@ def _score_shards(
     config: EngineConfig,
     watch: _Watch,
     *,
-    models: Path | None,
-    model: str | None,
+    load: _Load,
     resume: bool,
     force: bool,
     known: list[Path],
@@ -165,7 +189,6 @@ def _score_shards(
     threads: int | None,
 ) -> None:
     """Score into a folder of shards, here or (``address`` not None) on a Ray cluster, and say what was done."""
-    from annotator.classifier import SegmentClassifier
     from annotator.shards import ERRORS
 
     with watch.progress:
@@ -173,7 +196,7 @@ def _score_shards(
         if address is None:
             from annotator.archive import run_shards
 
-            classifier = SegmentClassifier.load(models, model, threads=config.session_threads)
+            classifier = load.classifier(config)
             summary = run_shards(
                 inputs, folder, classifier, shards, engine=config,
                 resume=resume, force=force, known=known, on_failure=watch.failed, on_scored=watch.scored,
@@ -182,9 +205,9 @@ def _score_shards(
             from annotator.cluster import ClusterConfig, run_on_ray
             from annotator.registry import model_path, models_folder
 
-            cluster = ClusterConfig(address=address or None, threads=threads or 1)
+            cluster = ClusterConfig(address=address or None, threads=threads or 1, fast=load.fast, device=load.device)
             summary = run_on_ray(
-                inputs, folder, model_path(models_folder(models), model), shards, cluster,
+                inputs, folder, model_path(models_folder(load.models), load.version), shards, cluster,
                 resume=resume, force=force, known=known, on_failure=watch.failed, on_shard=watch.shard,
             )  # fmt: skip
     watch.tell_skipped(summary.skipped)

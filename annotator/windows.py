@@ -4,7 +4,8 @@ Training and inference both go through :func:`encode` and :func:`plan`, so that 
 one row of encoder input: ``<s>``, the context marks (position in the page, title), then for each segment the
 mark of the break before it (``</s>`` inside a paragraph, ``<line>``, ``<para>``), ``<open>`` where a quotation
 that opened earlier is still open, and its tokens; ``</s>`` ends the row. Windows overlap: a segment is *core* in
-exactly one window (each chunk of it, when it is longer than a window) and *context* in others.
+exactly one window (each chunk of it, when it is longer than a window) and *context* in others, whose word on it
+counts less.
 """
 
 from __future__ import annotations
@@ -36,11 +37,13 @@ class WindowConfig:
     """How pages become windows; saved in a model's manifest and read back with it.
 
     ``max_tokens`` bounds a row, marks included; ``context_tokens`` is how much of the neighbours a core segment
-    is given on each side where the page has them; ``title_tokens`` how much of the title opens each row (0: none).
+    is given on each side where the page has them, and ``context_weight`` how much what a window says of its context
+    counts beside the segment's own window; ``title_tokens`` is how much of the title opens each row (0: none).
     """
 
     max_tokens: int = 384
     context_tokens: int = 64
+    context_weight: float = 0.5
     title_tokens: int = 24
     break_marks: bool = True
     open_marks: bool = True
@@ -252,23 +255,38 @@ def pool(
     label_logits: Sequence[NDArray[np.float32]],
     tag_logits: Sequence[NDArray[np.float32]],
     source_type_logits: Sequence[NDArray[np.float32]],
+    *,
+    context_weight: float = 0.0,
 ) -> PageLogits:
     """Pool per-token outputs of the windows back to the page's segments.
 
-    Each sequence has one array a window, [row length (or more), classes]. A segment's label logits are the mean
+    Each sequence has one array a window, [row length (or more), classes]. A token's logits are the mean over the
+    windows that hold it, those where it is context weighing ``context_weight``. A segment's label logits are the mean
     over all its tokens, which equals the logits of the mean hidden state, the head being linear.
     """
-    sums = np.zeros((len(page.ids), label_logits[0].shape[-1] if label_logits else 4), dtype=np.float64)
+    classes = label_logits[0].shape[-1] if label_logits else 4
+    labels = [np.zeros((len(ids), classes), dtype=np.float64) for ids in page.ids]
     tags = [np.zeros((len(ids), 5), dtype=np.float32) for ids in page.ids]
     types = [np.zeros((len(ids), 5), dtype=np.float32) for ids in page.ids]
+    weights = [np.zeros((len(ids), 1), dtype=np.float32) for ids in page.ids]
     for window, label, tag, kind in zip(windows, label_logits, tag_logits, source_type_logits, strict=True):
         for piece in window.pieces:
-            if not piece.core:
+            weight = np.float32(1.0 if piece.core else context_weight)
+            if not weight:
                 continue
             row = slice(piece.at, piece.at + piece.length)
-            sums[piece.segment] += label[row].sum(axis=0, dtype=np.float64)
-            tags[piece.segment][piece.first : piece.first + piece.length] = tag[row]
-            types[piece.segment][piece.first : piece.first + piece.length] = kind[row]
-    counts = np.array([[len(ids)] for ids in page.ids], dtype=np.float64).reshape(-1, 1)
-    labels = (sums / counts).astype(np.float32) if len(page.ids) else sums.astype(np.float32)
-    return PageLogits(labels=labels, tags=tuple(tags), source_types=tuple(types))
+            part = slice(piece.first, piece.first + piece.length)
+            labels[piece.segment][part] += weight * label[row]
+            tags[piece.segment][part] += weight * tag[row]
+            types[piece.segment][part] += weight * kind[row]
+            weights[piece.segment][part] += weight
+    for index, weight_of in enumerate(weights):
+        labels[index] /= weight_of
+        tags[index] /= weight_of
+        types[index] /= weight_of
+    means = [values.mean(axis=0) for values in labels]
+    return PageLogits(
+        labels=np.stack(means).astype(np.float32) if means else np.zeros((0, classes), dtype=np.float32),
+        tags=tuple(tags),
+        source_types=tuple(types),
+    )

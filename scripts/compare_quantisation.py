@@ -31,9 +31,10 @@ from annotator.dataset import LabelledPage, read_pages
 from annotator.registry import Calibration, write_manifest
 from annotator.segmentation import breaks
 from annotator.training.base import load_base
-from annotator.training.export import agreement, export_onnx, smooth
+from annotator.training.export import agreement, export_onnx
 from annotator.training.model import LossWeights, SegmentTagger
 from annotator.training.publish import sample_rows
+from annotator.training.smoothing import smooth
 from annotator.windows import WindowConfig, encode
 
 

@@ -32,7 +32,7 @@ from annotator.dataset import LabelledPage, digest, leakage, read_pages
 from annotator.records import LABELS
 from annotator.registry import replace_text
 from annotator.training.base import load_base
-from annotator.training.fit import Hardware, predict
+from annotator.training.fit import Hardware, has_bf16, pick_device, predict
 from annotator.training.recipe import Recipe, train, train_config, without_gate_outlets
 
 
@@ -97,7 +97,8 @@ def one(args: argparse.Namespace, pages: list[LabelledPage], size: str, seed: in
         return float(json.loads(done.read_text(encoding="utf-8"))["macro_f1"])
     recipe = Recipe(base=args.base, config=train_config(args.set), seeds=(seed,))
     model = train(pages, recipe, folder, hardware=Hardware(device=args.device, compile=args.compile))
-    found = predict(model, gate, load_base(args.base), recipe.config.windows)
+    bf16 = has_bf16(pick_device(args.device))
+    found = predict(model, gate, load_base(args.base), recipe.config.windows, bf16=bf16)
     best = np.concatenate([pooled.labels.argmax(axis=1) for _, pooled in found])
     truth = np.array([LABELS.index(s.label) for page in gate for s in page.segments])
     value = float(metrics.macro_f1(metrics.confusion(truth, best, classes=len(LABELS))))

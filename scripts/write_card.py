@@ -4,11 +4,12 @@
     python scripts/write_card.py --metrics "labels/gate=runs/gate.json" "real/gate †=runs/real-gate.json"
 
 A name that ends in † marks pages that are not redistributed. What profiles are corrected with (docs/profile.md)
-comes from one evaluation of all gate pages together, and is kept as ``error`` in metrics.json; --error alone replaces
-it and leaves the rest:
+comes from one evaluation of all gate pages together, and is kept as ``error`` in metrics.json (``error_fast`` of the
+fast model); --error and --error-fast alone replace it and leave the rest:
 
     annotator evaluate labels/gate.jsonl REAL/gate.jsonl --json runs/gates.json
-    python scripts/write_card.py --error runs/gates.json
+    annotator evaluate labels/gate.jsonl REAL/gate.jsonl --fast --json runs/gates-fast.json
+    python scripts/write_card.py --error runs/gates.json --error-fast runs/gates-fast.json
 """
 
 from __future__ import annotations
@@ -149,11 +150,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--metrics", nargs="+", default=[], metavar="NAME=JSON")
     parser.add_argument("--error", type=Path, metavar="JSON", help="evaluation of all gate pages together")
+    parser.add_argument("--error-fast", type=Path, metavar="JSON", help="the same of the fast model")
     parser.add_argument("--models", type=Path)
     parser.add_argument("--model", help="version (default: the current one)")
     args = parser.parse_args()
-    if not args.metrics and args.error is None:
-        parser.error("name --metrics, --error or both")
+    errors = {key: path for key, path in (("error", args.error), ("error_fast", args.error_fast)) if path is not None}
+    if not args.metrics and not errors:
+        parser.error("name --metrics, --error or --error-fast")
     try:
         folder = model_path(models_folder(args.models), args.model)
         pairs = [item.rpartition("=") for item in args.metrics]
@@ -164,9 +167,8 @@ def main() -> int:
             replace_text(folder / "README.md", card(read_manifest(folder), metrics))
             replace_text(folder / "reliability.svg", diagram(metrics))
         kept = read_metrics(folder)
-        if args.error is not None:
-            kept["error"] = json.loads(args.error.read_text(encoding="utf-8"))["error"]
-        metrics = {**(metrics or kept), **({"error": kept["error"]} if "error" in kept else {})}
+        kept |= {key: json.loads(path.read_text(encoding="utf-8"))["error"] for key, path in errors.items()}
+        metrics = {**(metrics or kept), **{key: kept[key] for key in ("error", "error_fast") if key in kept}}
         replace_text(folder / "metrics.json", json.dumps(metrics, indent=1, ensure_ascii=False) + "\n")
     except (AnnotatorError, OSError, ValueError, KeyError) as error:
         print(f"error: {error}", file=sys.stderr)

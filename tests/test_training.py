@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import random
 import subprocess
 import sys
@@ -268,12 +267,6 @@ def test_an_exported_graph_names_no_file_of_the_machine(trained, tmp_path):
         data = (tmp_path / "graph.onnx").read_bytes()
         assert b".py" not in data
         assert b"site-packages" not in data
-
-
-def test_logging_names_what_was_fused(trained, tmp_path, caplog):
-    with caplog.at_level(logging.INFO):
-        publishing.export_onnx(trained[0], tmp_path / "graph.onnx", quantisation="none")
-    assert any("SkipLayerNormalization" in record.getMessage() for record in caplog.records)
 
 
 def test_variants_are_compared_on_a_fold_and_their_weights_averaged(repository, base_folder, tmp_path):

@@ -65,6 +65,27 @@ def test_pooling_is_the_mean_over_all_tokens_of_a_segment(text, config):
         assert tags[:, 0].tolist() == ids.tolist()
 
 
+@given(texts, configs, st.floats(0, 2))
+def test_what_a_window_says_of_its_context_counts_by_its_weight(text, config, weight):
+    page = encoded(text, config)
+    windows = plan(page, config)
+
+    def outputs(width):
+        return [np.full((len(w.input_ids), width), index, dtype=np.float32) for index, w in enumerate(windows)]
+
+    pooled = pool(page, windows, outputs(4), outputs(5), outputs(5), context_weight=weight)
+    for segment_index, tags in enumerate(pooled.tags):
+        sums, weights = np.zeros(len(tags)), np.zeros(len(tags))
+        for index, window in enumerate(windows):
+            for piece in window.pieces:
+                if piece.segment == segment_index:
+                    part = slice(piece.first, piece.first + piece.length)
+                    sums[part] += index * (1 if piece.core else weight)
+                    weights[part] += 1 if piece.core else weight
+        assert np.allclose(tags[:, 0], sums / weights, atol=1e-4)
+        assert np.allclose(pooled.labels[segment_index], (sums / weights).mean(), atol=1e-4)
+
+
 def test_inner_segments_have_context_on_both_sides():
     text = "\n".join(f"La ligne {n} dit la même chose que la ligne {n + 1}." for n in range(60))
     config = WindowConfig(max_tokens=240, context_tokens=60)

@@ -16,7 +16,7 @@ from typing import Any
 from annotator.errors import ModelError
 from annotator.profile.counting import QUESTIONS, Counts
 from annotator.profile.values import Figure
-from annotator.registry import model_path, read_metrics
+from annotator.registry import find_version, read_metrics
 
 logger = logging.getLogger(__name__)
 
@@ -142,14 +142,15 @@ class ErrorModel:
             raise ModelError(f"{where}: not the error of a model (format {ERROR_FORMAT}): {error!r}") from error
 
 
-def read_error(folder: Path) -> ErrorModel | None:
-    """Read the error of the model in ``folder`` from its metrics.json; None where it was not measured.
+def read_error(folder: Path, *, fast: bool = False) -> ErrorModel | None:
+    """Read the error of the model in ``folder`` (or of its fast one) from metrics.json; None where it was not measured.
 
     Raises:
         ModelError: the file is damaged.
     """
-    data = read_metrics(folder).get("error")
-    return None if data is None else ErrorModel.from_dict(data, where=f"{folder / 'metrics.json'}: error")
+    key = "error_fast" if fast else "error"
+    data = read_metrics(folder).get(key)
+    return None if data is None else ErrorModel.from_dict(data, where=f"{folder / 'metrics.json'}: {key}")
 
 
 def errors_in(models: Path) -> Callable[[str], ErrorModel | None]:
@@ -161,11 +162,11 @@ def errors_in(models: Path) -> Callable[[str], ErrorModel | None]:
     @functools.cache
     def error_of(version: str) -> ErrorModel | None:
         try:
-            folder = model_path(models, version)
+            folder, fast = find_version(models, version)
         except ModelError as error:
             logger.warning("figures are not corrected for the model's error: %s", error)
             return None
-        return read_error(folder)
+        return read_error(folder, fast=fast)
 
     return error_of
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 import tempfile
 from collections.abc import Sequence
@@ -19,11 +18,11 @@ from onnxruntime.transformers.optimizer import optimize_model
 from torch import nn
 
 from annotator.errors import ModelError
+from annotator.training.graph import OUTPUTS, SHARED, bert_graph, is_plain_bert
 from annotator.training.model import SegmentTagger
 
 logger = logging.getLogger(__name__)
 
-OUTPUTS = ("label_logits", "tag_logits", "source_type_logits")
 Quantisation = Literal["none", "int8"]
 
 
@@ -34,57 +33,6 @@ class _Graph(nn.Module):
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> tuple[torch.Tensor, ...]:
         return self.model.logits(input_ids, attention_mask)
-
-
-class SmoothedLinear(nn.Module):
-    """Linear layer whose input channels are divided by ``scale`` and whose weights are multiplied by it."""
-
-    def __init__(self, linear: nn.Linear, scale: torch.Tensor) -> None:
-        """Take over ``linear``; ``scale`` is [in_features], positive."""
-        super().__init__()
-        self.inverse: torch.Tensor
-        self.register_buffer("inverse", 1.0 / scale)
-        self.weight = nn.Parameter(linear.weight.detach() * scale)
-        self.bias = linear.bias
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the linear layer's output [..., out_features] for ``x`` [..., in_features]."""
-        return nn.functional.linear(x * self.inverse, self.weight, self.bias)
-
-
-def smooth(model: SegmentTagger, rows: Sequence[torch.Tensor], *, alpha: float, outlier: float) -> SegmentTagger:
-    """Return a copy in which channels of outlying activations share their range with the weights.
-
-    One scale serves a whole tensor of activations, so a single channel thirty times the others leaves those few
-    levels. SmoothQuant (Xiao et al. 2023) divides a channel by ``act ** alpha / weight ** (1 - alpha)``; so do we in
-    the linear layers where the largest channel exceeds the median one ``outlier`` times on ``rows`` (each [1, T] ids).
-    """
-    model = copy.deepcopy(model).eval().cpu().float()
-    peaks: dict[str, torch.Tensor] = {}
-    linears = {n: m for n, m in model.encoder.named_modules() if isinstance(m, nn.Linear)}
-
-    def watch(name: str) -> Any:
-        def hook(_module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
-            peak = inputs[0].detach().abs().flatten(0, -2).amax(0)
-            peaks[name] = torch.maximum(peaks[name], peak) if name in peaks else peak
-
-        return hook
-
-    handles = [linear.register_forward_pre_hook(watch(name)) for name, linear in linears.items()]
-    with torch.no_grad():
-        for ids in rows:
-            model.logits(ids, torch.ones_like(ids))
-    for handle in handles:
-        handle.remove()
-    for name, peak in peaks.items():
-        if peak.max() < outlier * peak.median():
-            continue
-        linear = linears[name]
-        weights = linear.weight.detach().abs().amax(0).clamp(min=1e-5)
-        scale = (peak.clamp(min=1e-5) ** alpha / weights ** (1 - alpha)).clamp(min=1e-3)
-        parent, _, child = name.rpartition(".")
-        setattr(model.encoder.get_submodule(parent), child, SmoothedLinear(linear, scale))
-    return model
 
 
 def export_onnx(model: SegmentTagger, path: Path, *, quantisation: Quantisation = "int8") -> None:
@@ -98,6 +46,9 @@ def export_onnx(model: SegmentTagger, path: Path, *, quantisation: Quantisation 
         ModelError: the fused graph lost an output or the optimiser fused nothing.
     """
     model = model.eval().cpu().float()
+    if is_plain_bert(model):
+        onnx.save(bert_graph(model, bits=8 if quantisation == "int8" else None), path)
+        return
     with tempfile.TemporaryDirectory() as temporary:
         plain = Path(temporary) / "plain.onnx"
         ids = torch.ones(2, 16, dtype=torch.long)
@@ -188,3 +139,26 @@ def agreement(reference: Sequence[NDArray[np.float32]], other: Sequence[NDArray[
     """Return the share of segments whose best label is the same in two lists of pooled logits [segments, 4]."""
     same = sum(int((a.argmax(1) == b.argmax(1)).sum()) for a, b in zip(reference, other, strict=True))
     return same / max(1, sum(len(a) for a in reference))
+
+
+def export_fast(student: SegmentTagger, folder: Path) -> None:
+    """Write ``folder/fast.onnx``: a student's graph, which reads its teacher's table of embeddings in ``model.onnx``.
+
+    Raises:
+        ModelError: the tables differ, or the student is not a BERT.
+    """
+    if not is_plain_bert(student):
+        raise ModelError("export: a fast model is a BERT encoder")
+    made = bert_graph(student.eval().cpu().float())
+    raw = (folder / "model.onnx").read_bytes()
+    for tensor in made.graph.initializer:
+        if tensor.name not in SHARED:
+            continue
+        at, size = raw.find(tensor.raw_data), len(tensor.raw_data)
+        if at < 0:
+            raise ModelError(f"{folder / 'model.onnx'}: not the student's embedding table: teach one from this model")
+        tensor.ClearField("raw_data")
+        tensor.data_location = TensorProto.EXTERNAL
+        for key, value in (("location", "model.onnx"), ("offset", str(at)), ("length", str(size))):
+            tensor.external_data.add(key=key, value=value)
+    (folder / "fast.onnx").write_bytes(made.SerializeToString())

@@ -108,7 +108,8 @@ def class_weights(pages: Iterable[LabelledPage], power: float) -> torch.Tensor |
 class _Averager(TrainerCallback):
     """Averages the weights over the last share of the steps (stochastic weight averaging, Izmailov et al. 2018)."""
 
-    def __init__(self, share: float, folder: Path) -> None:
+    def __init__(self, model: nn.Module, share: float, folder: Path) -> None:
+        self.model = model
         self.share = share
         self.folder = folder
         self.count = 0
@@ -128,11 +129,11 @@ class _Averager(TrainerCallback):
         if self.count:
             save_file({**self.sums, "count": torch.tensor(self.count)}, self._path(state.global_step))
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         del args, control
         if self.share and state.global_step > state.max_steps * (1 - self.share) and state.global_step % 5 == 0:
             self.count += 1
-            for name, value in kwargs["model"].state_dict().items():
+            for name, value in self.model.state_dict().items():
                 if name in self.sums:
                     self.sums[name] += (value - self.sums[name]) / self.count
                 else:
@@ -155,19 +156,39 @@ def fit(
     ``model.safetensors`` of an earlier run.
     """
     torch.manual_seed(config.init_seed)
-    device = pick_device(hardware.device)
-    bf16 = has_bf16(device) if hardware.bf16 is None else hardware.bf16
     model = SegmentTagger(base.encoder, config.loss, class_weights(pages, config.class_weight_power))
     if warm_start is not None:
         model.load_state_dict(load_file(warm_start))
     base.encoder.get_input_embeddings().weight.requires_grad_(config.train_embeddings)
+    if hardware.compile:
+        base.encoder.compile(dynamic=False)
+    run_packs(model, model, pages, base, config, folder, hardware=hardware, resume=resume)
+    return model.eval()
+
+
+def run_packs(
+    trained: nn.Module,
+    model: SegmentTagger,
+    pages: Sequence[LabelledPage],
+    base: Base,
+    config: TrainConfig,
+    folder: Path,
+    *,
+    hardware: Hardware,
+    resume: bool = True,
+) -> None:
+    """Train ``trained`` (``model``, or a module around it whose ``loss`` teaches it) on the packs of ``pages``.
+
+    The weights of ``model``, averaged over the last steps, are left in it and in ``folder/model.safetensors``;
+    ``base`` gives the tokenizer alone. A run that was cut goes on from its last checkpoint when ``resume`` is set.
+    """
+    device = pick_device(hardware.device)
+    bf16 = has_bf16(device) if hardware.bf16 is None else hardware.bf16
     packs = build_packs(
         pages, base.tokenizer, config.windows, epochs=config.epochs, pack_tokens=config.pack_tokens,
         chances=config.augmentation, seed=config.seed,
     )  # fmt: skip
     pad = special_ids(base.tokenizer)["<pad>"]
-    if hardware.compile:
-        base.encoder.compile(dynamic=False)
     arguments = TrainingArguments(
         output_dir=str(folder / "checkpoints"),
         num_train_epochs=1,  # the packs of every epoch are laid out in one dataset
@@ -190,9 +211,9 @@ def fit(
         label_names=["labels"],
     )
     optimiser = torch.optim.AdamW(parameter_groups(model, config), betas=(0.9, 0.98), eps=1e-6, fused=True)
-    averager = _Averager(config.average_last, folder / "checkpoints")
+    averager = _Averager(model, config.average_last, folder / "checkpoints")
     trainer = Trainer(
-        model=model,
+        model=trained,
         args=arguments,
         train_dataset=packs,
         data_collator=partial(collate, pad=pad),
@@ -205,13 +226,11 @@ def fit(
         trainer.train(resume_from_checkpoint=last)
     if averager.count:
         model.load_state_dict(averager.sums)
-    model.eval()
     folder.mkdir(parents=True, exist_ok=True)
     save_file(
         {k: v.detach().cpu().contiguous().float() for k, v in model.state_dict().items()}, folder / "model.safetensors"
     )
     logger.info("trained on %d pages, %d packs, bf16 %s, device %s", len(pages), len(packs), bf16, device)
-    return model
 
 
 def predict(
@@ -233,5 +252,5 @@ def predict(
             label.append(a[0].cpu().numpy())
             tag.append(b[0].cpu().numpy())
             kind.append(c[0].cpu().numpy())
-        out.append((encoded, pool(encoded, windows, label, tag, kind)))
+        out.append((encoded, pool(encoded, windows, label, tag, kind, context_weight=config.context_weight)))
     return out

@@ -67,7 +67,20 @@ class SegmentTagger(nn.Module):
 
         ``weights`` [segments] scale what each segment adds to every loss; a loss is a mean over weights.
         """
-        label, tag, kind = self.logits(input_ids, attention_mask)
+        return self.losses(*self.logits(input_ids, attention_mask), segment, tags, source_types, labels, weights)
+
+    def losses(
+        self,
+        label: torch.Tensor,
+        tag: torch.Tensor,
+        kind: torch.Tensor,
+        segment: torch.Tensor,
+        tags: torch.Tensor,
+        source_types: torch.Tensor,
+        labels: torch.Tensor,
+        weights: torch.Tensor | None = None,
+    ) -> dict[str, torch.Tensor]:
+        """Return what :meth:`forward` does, from the per-token logits of :meth:`logits`."""
         inside = segment >= 0
         index = segment[inside]
         count = labels.shape[0]

@@ -26,9 +26,10 @@ from annotator.registry import Calibration, read_manifest, replace_text, write_m
 from annotator.segmentation import breaks
 from annotator.training.base import Base
 from annotator.training.calibrate import HeldOut
-from annotator.training.export import Quantisation, agreement, export_onnx, smooth
+from annotator.training.export import Quantisation, agreement, export_onnx
 from annotator.training.fit import TrainConfig, predict
 from annotator.training.model import SegmentTagger
+from annotator.training.smoothing import smooth
 from annotator.windows import WindowConfig, encode, plan
 
 logger = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ def publish(
         folder = Path(temporary)
         ready = model
         if quantisation == "int8":
-            ready = smooth(model, sample_rows(train_pages, base, config.windows), alpha=0.75, outlier=8.0)
+            ready = smooth(model, sample_rows(train_pages, base, config.windows))
         export_onnx(ready, folder / "model.onnx", quantisation=quantisation)
         base.tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
         facts: dict[str, Any] = {
@@ -138,7 +139,7 @@ def parity(
         export_onnx(model, plain / "model.onnx", quantisation="none")
         base.tokenizer.save(str(plain / "tokenizer.json"))
         write_manifest(plain, windows, Calibration(), {})
-        reference = _labels(SegmentClassifier(plain), pages)
+        reference = labels_of(SegmentClassifier(plain), pages)
     few = list(pages[:2])
     worst = max(
         (float(np.abs(pooled.labels - graph).max()) for (_, pooled), graph in
@@ -147,10 +148,11 @@ def parity(
     )  # fmt: skip
     if worst > EQUAL:
         raise ModelError(f"export: logits of the float32 graph are {worst:.4f} from torch's: the export is wrong")
-    return agreement(reference, _labels(SegmentClassifier(folder), pages))
+    return agreement(reference, labels_of(SegmentClassifier(folder), pages))
 
 
-def _labels(classifier: SegmentClassifier, pages: Sequence[LabelledPage]) -> list[NDArray[np.float32]]:
+def labels_of(classifier: SegmentClassifier, pages: Sequence[LabelledPage]) -> list[NDArray[np.float32]]:
+    """Return the pooled label logits [segments, 4] of each page."""
     found = []
     for page in pages:
         text, spans = page.article.text, [segment.span for segment in page.segments]
