@@ -33,6 +33,7 @@ from written_pages import pages
 import annotator
 from annotator.attribution import attribute
 from annotator.bulk import EngineConfig, score_articles, usable_cores
+from annotator.calibration import decide
 from annotator.classifier import SegmentClassifier
 from annotator.html import html_to_article
 from annotator.language import with_language_warning
@@ -80,7 +81,7 @@ def steps(sample: list[Article], classifier: SegmentClassifier) -> tuple[Times, 
             logits = classifier.logits(encoded)
         with timed(times, "labels and roles"):
             probabilities = classifier.probabilities(logits.labels)
-            labels = [LABELS[int(row.argmax())] for row in probabilities]
+            labels = [LABELS[index] for index in decide(probabilities, manifest.calibration)]
             find_roles(article, spans, labels)
         with timed(times, "attribution"):
             for i, label in enumerate(labels):
