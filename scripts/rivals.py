@@ -24,7 +24,7 @@ def segments_of(articles: Iterable[Article]) -> list[str]:
     return [span.of(article.text) for article in articles for span in segment(article.text)]
 
 
-def ours(threads: int) -> Work:
+def ours(threads: int, *, fast: bool = False) -> Work:
     """The annotator as `score` runs it, records written in JSON included."""
     import annotator  # noqa: PLC0415
     from annotator.bulk import EngineConfig, score_articles  # noqa: PLC0415
@@ -32,7 +32,7 @@ def ours(threads: int) -> Work:
     from annotator.storage import ScoredWriter  # noqa: PLC0415
 
     config = EngineConfig.for_threads(threads)
-    classifier = annotator.load(threads=config.session_threads).classifier
+    classifier = annotator.load(threads=config.session_threads, fast=fast).classifier
 
     def work(articles: Iterable[Article]) -> int:
         count = 0
@@ -137,6 +137,7 @@ def spacy(_threads: int) -> Work:
 
 RIVALS: dict[str, Callable[[int], Work]] = {
     "annotator": ours,
+    "annotator, --fast": lambda threads: ours(threads, fast=True),
     "annotator in torch, float32": ours_torch,
     "pipeline, camembert-base, as they come": lambda threads: _pipeline(threads, camembert=True, ordered=False),
     "pipeline, camembert-base, sorted": lambda threads: _pipeline(threads, camembert=True, ordered=True),
