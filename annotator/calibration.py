@@ -45,20 +45,6 @@ def probabilities(logits: ArrayLike, calibration: Calibration) -> FloatArray:
     return result
 
 
-def decide(stated: ArrayLike, calibration: Calibration) -> NDArray[np.intp]:
-    """Choose a label for each row of probabilities [n, K]; return indices [n].
-
-    The most probable one makes the fewest errors, but neglects rare labels that are hard to tell. Where
-    ``calibration.f1`` (F) and ``calibration.shares`` (D, found plus true share of each label) were measured on held-out
-    pages, the label with the largest (2 p - F) / D is chosen: the first-order condition of the largest macro-F1
-    (Lipton et al. 2014 derive p > F / 2 for one label).
-    """
-    values = np.asarray(stated, dtype=np.float64)
-    if calibration.f1:
-        values = (2 * values - np.array(calibration.f1)) / np.array(calibration.shares)
-    return values.argmax(axis=1) if values.size else np.zeros(len(values), dtype=np.intp)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Review:
     """A threshold of confidence for a risk, and what it meant on the sample that it was chosen on.

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from annotator.attribution import attribute
-from annotator.calibration import decide
 from annotator.classifier import SegmentClassifier
 from annotator.language import language_warning
 from annotator.profile import profile_article
@@ -34,8 +33,7 @@ def score(article: Article, classifier: SegmentClassifier, *, spans: Sequence[Sp
     page = encode(text, cut, gaps, classifier.tokenizer, manifest.windows, title=article.title)
     logits = classifier.logits(page)
     probabilities = classifier.probabilities(logits.labels).round(4) if cut else logits.labels
-    chosen = decide(probabilities, manifest.calibration)
-    labels = [LABELS[index] for index in chosen]
+    labels = [LABELS[int(row.argmax())] for row in probabilities]
     roles = find_roles(article, cut, labels)
     spoken = [
         attribute(text, label, logits.tags[i], logits.source_types[i], page.offsets[i])
@@ -46,9 +44,9 @@ def score(article: Article, classifier: SegmentClassifier, *, spans: Sequence[Sp
         ScoredSegment(
             span=span,
             label=label,
-            confidence=float(row[LABELS.index(label)]),
+            confidence=float(row.max()),
             probabilities={name: float(p) for name, p in zip(LABELS, row, strict=True)},
-            needs_review=bool(row[LABELS.index(label)] < manifest.calibration.review_below),
+            needs_review=bool(row.max() < manifest.calibration.review_below),
             role=role,
             unverified=is_unverified(span.of(text), label),
             attribution=attribution,

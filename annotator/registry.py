@@ -39,15 +39,12 @@ _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
 class Calibration:
     """How logits become what a record states (annotator.calibration); below ``review_below``, review.
 
-    ``top`` is empty, or the three parameters of a beta map of the largest probability; ``f1`` and ``shares`` are empty,
-    or what annotator.calibration.decide weighs labels with.
+    ``top`` is empty, or the three parameters of a beta map of the largest probability.
     """
 
     temperature: float = 1.0
     review_below: float = 0.6
     top: tuple[float, ...] = ()
-    f1: tuple[float, ...] = ()
-    shares: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,12 +267,10 @@ def read_manifest(folder: Path, *, verify: bool = True, fast: bool = False) -> M
             raise ModelError(f"{path}: manifest format {data['format']!r}, this version reads {MANIFEST_FORMAT}")
         if data["labels"] != [str(label) for label in LABELS] or data["source_types"] != [str(t) for t in SOURCE_TYPES]:
             raise ModelError(f"{path}: labels {data['labels']} in this order are not those of this annotator")
-        stated = data["calibration"].items()
-        calibration: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in stated}
         manifest = Manifest(
             version=data["version"],
             windows=WindowConfig(**{"context_weight": 0.0} | data["windows"]),  # what manifests before it meant
-            calibration=Calibration(**calibration),
+            calibration=Calibration(**data["calibration"] | {"top": tuple(data["calibration"].get("top", ()))}),
             files=data["files"],
             details=data["details"],
         )

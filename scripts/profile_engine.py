@@ -33,7 +33,6 @@ from written_pages import pages
 import annotator
 from annotator.attribution import attribute
 from annotator.bulk import EngineConfig, score_articles, usable_cores
-from annotator.calibration import decide
 from annotator.classifier import SegmentClassifier
 from annotator.html import html_to_article
 from annotator.language import with_language_warning
@@ -89,7 +88,7 @@ def steps(sample: list[Article], classifier: SegmentClassifier) -> tuple[Times, 
             logits = classifier.logits(encoded)
         with timed(times, "labels and roles"):
             probabilities = classifier.probabilities(logits.labels)
-            labels = [LABELS[index] for index in decide(probabilities, manifest.calibration)]
+            labels = [LABELS[int(row.argmax())] for row in probabilities]
             find_roles(article, spans, labels)
         with timed(times, "attribution"):
             spoken = [

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from annotator.calibration import FloatArray, Review, decide, needed_articles, probabilities, review_for
+from annotator.calibration import FloatArray, Review, needed_articles, probabilities, review_for
 from annotator.errors import InputError
-from annotator.metrics import confusion, reliability
+from annotator.metrics import reliability
 from annotator.registry import Calibration
 
 logger = logging.getLogger(__name__)
@@ -85,31 +85,11 @@ def fit_calibration(sample: HeldOut, *, risk: float = RISK) -> Fitted:
     if gain > error:
         chosen = _beta(logits, right, chosen)
     logger.info("calibration: %s (loss %.4f, beta %.4f)", chosen, plain.mean(), beta.mean())
-    chosen = _with_decision(logits, truth, chosen)
-    stated = probabilities(logits, chosen)
-    labels = decide(stated, chosen)
-    review = review_for(stated[np.arange(len(truth)), labels], labels == truth, articles, risk=risk)
-    calibration = replace(chosen, review_below=round(review.below, 4))
+    confidence = probabilities(logits, chosen).max(axis=1)
+    review = review_for(confidence, right, articles, risk=risk)
+    calibration = Calibration(temperature=chosen.temperature, top=chosen.top, review_below=round(review.below, 4))
     return Fitted(
         calibration=calibration, review=review, temperature_loss=float(plain.mean()), beta_loss=float(beta.mean())
-    )
-
-
-def _with_decision(logits: FloatArray, truth: NDArray[np.int64], calibration: Calibration) -> Calibration:
-    """Add what annotator.calibration.decide needs: F1 and share of each label where the most probable one is taken.
-
-    A sample that lacks a label says nothing of it: the most probable label is taken then.
-    """
-    found = probabilities(logits, calibration).argmax(axis=1)
-    table = confusion(truth, found, classes=logits.shape[1])[:, :-1]
-    both = table.sum(axis=0) + table.sum(axis=1)
-    if not (table.sum(axis=1) > 0).all():
-        return calibration
-    f1 = 2 * table.diagonal() / both
-    return replace(
-        calibration,
-        f1=tuple(round(float(value), 4) for value in f1),
-        shares=tuple(round(float(value), 4) for value in both / len(truth)),
     )
 
 
@@ -161,8 +141,7 @@ def facts(sample: HeldOut | None, fitted: Fitted | None) -> dict[str, Any]:
     if sample is None or fitted is None:
         return {"calibration_segments": 0}
     stated = probabilities(sample.logits, fitted.calibration)
-    labels = decide(stated, fitted.calibration)
-    ece, bins = reliability(stated[np.arange(len(labels)), labels], labels == sample.truth)
+    ece, bins = reliability(stated.max(axis=1), stated.argmax(axis=1) == sample.truth)
     return {
         "calibration_segments": len(sample.truth),
         "calibration": {
