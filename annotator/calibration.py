@@ -13,6 +13,7 @@ from annotator.registry import Calibration
 FloatArray = NDArray[np.float64]
 
 _TINY = 1e-9
+_MARGIN = 2e-4  # by which the largest stays the largest, also in records, which state four decimals
 
 
 def probabilities(logits: ArrayLike, calibration: Calibration) -> FloatArray:
@@ -20,7 +21,7 @@ def probabilities(logits: ArrayLike, calibration: Calibration) -> FloatArray:
 
     softmax(logits / temperature) (Guo et al. 2017); then, where ``calibration.top`` is (a, b, c), the largest becomes
     sigmoid(a ln p - b ln(1 - p) + c) (beta calibration, Kull et al. 2017, of the top label) and the others share the
-    rest as before. The largest stays the largest: no label changes.
+    rest as before. The largest stays the largest: no label changes, even when they are rounded to four decimals.
     """
     scaled = np.asarray(logits, dtype=np.float64) / calibration.temperature
     if not scaled.size:
@@ -38,7 +39,7 @@ def probabilities(logits: ArrayLike, calibration: Calibration) -> FloatArray:
     shares = stated / rest[:, None]
     shares[rows, best] = 0.0
     second = shares.max(axis=1)
-    wanted = np.clip(wanted, second / (1 + second) + _TINY, 1 - _TINY)
+    wanted = np.clip(wanted, second / (1 + second) + np.minimum(_MARGIN, top - second * rest), 1 - _TINY)
     stated = shares * (1 - wanted)[:, None]
     stated[rows, best] = wanted
     result: FloatArray = stated / stated.sum(axis=1, keepdims=True)

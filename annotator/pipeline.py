@@ -32,8 +32,9 @@ def score(article: Article, classifier: SegmentClassifier, *, spans: Sequence[Sp
     gaps = breaks(text, cut)
     page = encode(text, cut, gaps, classifier.tokenizer, manifest.windows, title=article.title)
     logits = classifier.logits(page)
-    probabilities = classifier.probabilities(logits.labels).round(4) if cut else logits.labels
-    labels = [LABELS[int(row.argmax())] for row in probabilities]
+    exact = classifier.probabilities(logits.labels)
+    labels = [LABELS[int(row.argmax())] for row in exact]
+    probabilities = exact.round(4)
     roles = find_roles(article, cut, labels)
     spoken = [
         attribute(text, label, logits.tags[i], logits.source_types[i], page.offsets[i])

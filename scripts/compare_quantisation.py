@@ -23,6 +23,7 @@ except AnnotatorError as missing:
 import numpy as np
 import onnx
 from numpy.typing import NDArray
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 from safetensors.torch import load_file
 
@@ -31,7 +32,8 @@ from annotator.dataset import LabelledPage, read_pages
 from annotator.registry import Calibration, write_manifest
 from annotator.segmentation import breaks
 from annotator.training.base import load_base
-from annotator.training.export import agreement, export_onnx
+from annotator.training.export import agreement, export_onnx, through_exporter
+from annotator.training.graph import bert_graph
 from annotator.training.model import LossWeights, SegmentTagger
 from annotator.training.publish import sample_rows
 from annotator.training.smoothing import smooth
@@ -50,6 +52,18 @@ def logits(folder: Path, pages: list[LabelledPage], config: WindowConfig) -> tup
     return out, sum(map(len, out)) / (time.perf_counter() - started)
 
 
+class Rows(CalibrationDataReader):  # type: ignore[misc]
+    """Gives rows of ids, each [1, T], to what measures the range of activations."""
+
+    def __init__(self, rows: list) -> None:  # type: ignore[type-arg]
+        """Keep them."""
+        self.left = [{"input_ids": ids.numpy(), "attention_mask": np.ones_like(ids.numpy())} for ids in rows]
+
+    def get_next(self) -> dict[str, NDArray[np.int64]] | None:
+        """Return the next row, None after the last."""
+        return self.left.pop() if self.left else None
+
+
 def variants(model: SegmentTagger, rows: list, folder: Path) -> Iterator[str]:  # type: ignore[type-arg]
     """Write each variant to folder/model.onnx in turn and yield its name; float32 comes first."""
     path = folder / "model.onnx"
@@ -58,10 +72,20 @@ def variants(model: SegmentTagger, rows: list, folder: Path) -> Iterator[str]:  
     yield "float32"
     export_onnx(model, path, quantisation="int8")
     yield "int8, activations by tensor"
-    for alpha, outlier in ((0.5, 8), (0.65, 8), (0.75, 8), (0.75, 4), (0.8, 3)):
+    for alpha, outlier in ((0.75, 8), (0.7, 3), (0.75, 3), (0.8, 3), (0.85, 3), (0.75, 2)):
         export_onnx(smooth(model, rows, alpha=alpha, outlier=outlier), path, quantisation="int8")
         yield f"int8, smoothed: alpha {alpha}, {outlier} times the median"
-    weights = MatMulNBitsQuantizer(plain, bits=8, block_size=32, is_symmetric=True, accuracy_level=4)
+    onnx.save(bert_graph(smooth(model, rows), bits=7), path)
+    yield "the default with weights of 7 bits"
+    through_exporter(smooth(model, rows), path, quantisation="int8")
+    yield "the default through torch's exporter and ONNX Runtime's fusions"
+    quantize_static(
+        plain, path, Rows(rows), quant_format=QuantFormat.QDQ, op_types_to_quantize=["MatMul"], per_channel=True,
+        activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
+    )  # fmt: skip
+    yield "int8, scales of activations fixed beforehand"
+    export_onnx(model, path, quantisation="none")
+    weights = MatMulNBitsQuantizer(onnx.load(path), bits=8, block_size=32, is_symmetric=True, accuracy_level=4)
     weights.process()
     weights.model.save_model_to_file(str(path), False)
     yield "weights only, 8 bits in blocks of 32"

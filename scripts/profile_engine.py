@@ -161,7 +161,7 @@ def floor(tokens: int, squares: int, spent: float) -> None:
     print(
         f"floor: {operations / 1e9:.0f} G operations of {len(weights)} products with weights and "
         f"{attention / 1e9:.0f} G of attention's, for {tokens} tokens, at {rate / 1e9:.0f} G operations a second "
-        f"and thread (median of 200 int8 products of {rows} x {inner} x {outer}): {(operations + attention) / rate:.2f} s,\n"
+        f"and thread (median of 200 int8 products of {rows} x {inner} x {outer}): "
         f"{(operations + attention) / rate / spent:.0%} of the pass; of products with weights alone "
         f"{operations / rate / spent:.0%}"
     )

@@ -28,6 +28,16 @@ def test_probabilities_sum_to_one_and_no_label_changes(logits, temperature, top)
     assert (stated.argmax(axis=1) == plain.argmax(axis=1))[clear].all()
 
 
+@settings(deadline=None)
+@given(LOGITS, st.floats(0.2, 5), MAPS)
+def test_the_label_is_still_the_largest_after_rounding_as_records_do(logits, temperature, top):
+    plain = probabilities(logits, Calibration(temperature=temperature))
+    stated = probabilities(logits, Calibration(temperature=temperature, top=top)).round(4)
+    ordered = np.sort(plain, axis=1)
+    clear = ordered[:, -1] - ordered[:, -2] > 5e-4
+    assert (stated.argmax(axis=1) == plain.argmax(axis=1))[clear].all()
+
+
 def test_a_map_that_is_the_identity_changes_nothing():
     logits = np.random.default_rng(0).normal(size=(50, 4)) * 2
     assert np.allclose(probabilities(logits, Calibration(top=(1, 1, 0))), probabilities(logits, Calibration()))

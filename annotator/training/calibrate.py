@@ -75,13 +75,13 @@ def fit_calibration(sample: HeldOut, *, risk: float = RISK) -> Fitted:
     parts = np.argsort(np.argsort(-np.bincount(articles), kind="stable"), kind="stable")[articles] % _PARTS
     for part in np.unique(parts):
         inside = parts == part
-        fitted = _temperature(logits[~inside], truth[~inside]) if not inside.all() else Calibration()
+        fitted = temperature(logits[~inside], truth[~inside]) if not inside.all() else Calibration()
         mapped = _beta(logits[~inside], right[~inside], fitted)
         plain[inside] = _loss(logits[inside], right[inside], fitted)
         beta[inside] = _loss(logits[inside], right[inside], mapped)
     sums = np.bincount(articles, beta - plain)
     gain, error = -float(sums.mean()), float(sums.std() / np.sqrt(len(sums)))
-    chosen = _temperature(logits, truth)
+    chosen = temperature(logits, truth)
     if gain > error:
         chosen = _beta(logits, right, chosen)
     logger.info("calibration: %s (loss %.4f, beta %.4f)", chosen, plain.mean(), beta.mean())
@@ -93,8 +93,8 @@ def fit_calibration(sample: HeldOut, *, risk: float = RISK) -> Fitted:
     )
 
 
-def _temperature(logits: FloatArray, truth: NDArray[np.int64]) -> Calibration:
-    """Minimise the negative log-likelihood by golden-section search over the logarithm of the temperature."""
+def temperature(logits: FloatArray, truth: NDArray[np.int64]) -> Calibration:
+    """Fit one: the least negative log-likelihood, by golden-section search over the logarithm of the temperature."""
     rows = np.arange(len(truth))
 
     def loss(log_t: float) -> float:

@@ -42,13 +42,24 @@ def export_onnx(model: SegmentTagger, path: Path, *, quantisation: Quantisation 
     ``tag_logits`` [B, T, 5], ``source_type_logits`` [B, T, 5]. With ``int8``, matrix weights are int8 by column with
     activations quantised on the fly, and the embedding table int8 by row.
 
+    A BERT is laid out by :func:`annotator.training.graph.bert_graph`, anything else by :func:`through_exporter`.
+
     Raises:
-        ModelError: the fused graph lost an output or the optimiser fused nothing.
+        ModelError: the graph lost an output.
     """
     model = model.eval().cpu().float()
     if is_plain_bert(model):
         onnx.save(bert_graph(model, bits=8 if quantisation == "int8" else None), path)
-        return
+    else:
+        through_exporter(model, path, quantisation=quantisation)
+
+
+def through_exporter(model: SegmentTagger, path: Path, *, quantisation: Quantisation) -> None:
+    """Write the graph of a network of any architecture: torch's exporter, ONNX Runtime's fusions and quantisation.
+
+    Raises:
+        ModelError: the fused graph lost an output.
+    """
     with tempfile.TemporaryDirectory() as temporary:
         plain = Path(temporary) / "plain.onnx"
         ids = torch.ones(2, 16, dtype=torch.long)
