@@ -63,4 +63,10 @@ def _characters(text: str, offsets: NDArray[np.int32], first: int, last: int) ->
         start += 1
     while end > start and text[end - 1].isspace():
         end -= 1
+    # Tokens are parts of words, sources and cues are whole ones; a segment never ends inside a word.
+    low, high = int(offsets[0, 0]), int(offsets[-1, 1])
+    while low < start < end and text[start - 1].isalnum() and text[start].isalnum():
+        start -= 1
+    while start < end < high and text[end - 1].isalnum() and text[end].isalnum():
+        end += 1
     return Span(start, end) if start < end else None

@@ -20,7 +20,7 @@ from tokenizers import Tokenizer
 from annotator.calibration import probabilities
 from annotator.errors import ModelError
 from annotator.profile.error import ErrorModel, read_error
-from annotator.registry import Manifest, model_path, models_folder, read_manifest
+from annotator.registry import Manifest, find_version, model_path, models_folder, read_manifest
 from annotator.windows import EncodedPage, PageLogits, plan, pool
 
 logger = logging.getLogger(__name__)
@@ -77,8 +77,13 @@ class SegmentClassifier:
         fast: bool = False,
         device: str = "cpu",
     ) -> SegmentClassifier:
-        """Load ``version`` (default: the current one) of the registry that registry.models_folder names."""
-        return cls(model_path(models_folder(models), version), threads=threads, fast=fast, device=device)
+        """Load ``version`` (default: the current one) of the registry that registry.models_folder names.
+
+        A version may also be named as the records of its fast model name it.
+        """
+        root = models_folder(models)
+        folder, named = (model_path(root), False) if version is None else find_version(root, version)
+        return cls(folder, threads=threads, fast=fast or named, device=device)
 
     @property
     def version(self) -> str:

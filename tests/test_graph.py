@@ -179,6 +179,7 @@ def test_a_student_learns_from_its_teacher_and_shares_its_table(network, base_fo
     assert [s.span for s in plain.segments] == [s.span for s in fast.segments]
     assert plain.segments[0].probabilities != fast.segments[0].probabilities
     assert find_version(models, made.version) == (version, True)
+    assert Annotator.load(models, made.version, threads=1).score(text) == fast
     assert find_version(models, "fr-toy") == (version, False)
 
 
