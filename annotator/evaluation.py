@@ -1,4 +1,4 @@
-"""Scoring a model against labelled pages, and two models against each other.
+"""Scoring a model against labelled pages.
 
 Every page is scored twice: with the scorer's own segmentation (the figure that counts: it is what a user gets) and
 on the gold boundaries (the labels alone). Intervals come from resampling articles, not segments, since the segments
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from annotator import __version__, metrics
-from annotator.alignment import INDEX, SPAN_MEASURES, PageCounts, align, count_page, gate_page
+from annotator.alignment import SPAN_MEASURES, PageCounts, align, count_page, gate_page
 from annotator.dataset import LabelledPage, digest, outlet_families
 from annotator.errors import InputError
 from annotator.metrics import MISSED
@@ -27,23 +27,19 @@ from annotator.profile.measure import measure_error
 from annotator.records import LABELS, Article, Label, ScoredArticle, Span, check_spans
 
 __all__ = [
-    "Comparison",
     "Evaluation",
-    "Flip",
     "GenreScore",
     "PageOutcome",
     "ScorePage",
     "Scores",
     "align",
-    "compare",
-    "compare_pages",
     "evaluate",
 ]
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from annotator.metrics import CalibrationScore, Estimate, FloatArray, IntArray, LabelScore, ReviewScore, SpanScore
+    from annotator.metrics import CalibrationScore, Estimate, FloatArray, LabelScore, ReviewScore, SpanScore
     from annotator.profile.measure import GatePage
 
 logger = logging.getLogger(__name__)
@@ -122,8 +118,8 @@ class Evaluation:
         record: dict[str, Any] = {
             "model_version": self.model_version,
             "data": self.data,
-            "own": _plain(self.own),
-            "gold": _plain(self.gold),
+            "own": plain(self.own),
+            "gold": plain(self.gold),
             "error": self.error.to_dict(),
         }
         if not pages:
@@ -141,33 +137,6 @@ class Evaluation:
         scores = self.own if boundaries == "own" else self.gold
         rows = [[str(label), *map(str, row)] for label, row in zip(LABELS, scores.confusion, strict=True)]
         return [["true \\ predicted", *map(str, LABELS), "none"], *rows]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Flip:
-    """A gold segment, by its index in its page, to which two models give different labels; no text."""
-
-    article_id: str
-    segment: int
-    gold: Label
-    a: Label | None
-    b: Label | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
-    """How much better ``b`` is than ``a`` (b - a, paired), overall and in the F1 of each label."""
-
-    a: str
-    b: str
-    macro_f1: Estimate
-    labels: Mapping[Label, Estimate]
-    flips: tuple[Flip, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the JSON form, rounded to six decimals, null where undefined."""
-        record: dict[str, Any] = _plain(self)
-        return record
 
 
 def evaluate(
@@ -232,65 +201,6 @@ def evaluate(
         own=scores["own"],
         gold=scores["gold"],
         error=measure_error(sides, data=data),
-    )
-
-
-def compare(
-    a: Evaluation, b: Evaluation, *, boundaries: Boundaries = "own", seed: int = 0, resamples: int = 1000
-) -> Comparison:
-    """Compare two models on the same pages by a paired bootstrap: each resample draws the same articles for both.
-
-    See Koehn 2004, "Statistical significance tests for machine translation evaluation". Pages on which a model broke
-    down count as they do in its own scores.
-
-    Raises:
-        InputError: the two were not evaluated on the same labelled pages, or ``resamples`` is less than 1.
-    """
-    if a.data != b.data:
-        raise InputError(
-            f"compare: data {a.data[:12]} and {b.data[:12]} differ: evaluate both models on the same pages"
-        )
-    left, right = (one.own.pages if boundaries == "own" else one.gold.pages for one in (a, b))
-    return compare_pages(left, right, names=(a.model_version, b.model_version), seed=seed, resamples=resamples)
-
-
-def compare_pages(
-    left: Sequence[PageOutcome],
-    right: Sequence[PageOutcome],
-    *,
-    names: tuple[str, str],
-    seed: int = 0,
-    resamples: int = 1000,
-) -> Comparison:
-    """Compare what two models, called ``names``, gave for the same pages in the same order: see :func:`compare`.
-
-    Raises:
-        InputError: the pages or their true labels differ, there are none, or ``resamples`` is less than 1.
-    """
-    if resamples < 1:
-        raise InputError(f"compare: {resamples} resamples: use 1 or more")
-    if not left or [(p.article_id, p.gold) for p in left] != [(p.article_id, p.gold) for p in right]:
-        raise InputError(f"compare: {names[0]} and {names[1]} were not scored on the same pages: evaluate both again")
-    weights = metrics.article_weights(len(left), seed=seed, resamples=resamples)
-    first, second = (np.stack([_page_confusion(page) for page in side]) for side in (left, right))
-    drawn, drawn_too = metrics.resample(weights, first), metrics.resample(weights, second)
-    total, total_too = first.sum(axis=0), second.sum(axis=0)
-    f1 = metrics.class_scores(total_too).f1 - metrics.class_scores(total).f1
-    f1_drawn = metrics.class_scores(drawn_too).f1 - metrics.class_scores(drawn).f1
-    return Comparison(
-        a=names[0],
-        b=names[1],
-        macro_f1=metrics.interval(
-            metrics.macro_f1(total_too) - metrics.macro_f1(total),
-            metrics.macro_f1(drawn_too) - metrics.macro_f1(drawn),
-        ),
-        labels={label: metrics.interval(f1[i], f1_drawn[:, i]) for label, i in INDEX.items()},
-        flips=tuple(
-            Flip(article_id=one.article_id, segment=index, gold=gold, a=old, b=new)
-            for one, other in zip(left, right, strict=True)
-            for index, (gold, old, new) in enumerate(zip(one.gold, one.predicted, other.predicted, strict=True))
-            if old != new
-        ),
     )
 
 
@@ -364,12 +274,6 @@ def _outcome(page: LabelledPage, count: PageCounts) -> PageOutcome:
     )
 
 
-def _page_confusion(page: PageOutcome) -> IntArray:
-    gold = [INDEX[label] for label in page.gold]
-    predicted = [MISSED if label is None else INDEX[label] for label in page.predicted]
-    return metrics.confusion(gold, predicted, classes=len(LABELS))
-
-
 def _rows(scores: Scores) -> dict[str, str]:
     def number(value: float) -> str:
         return "-" if math.isnan(value) else f"{value:.3f}"
@@ -401,13 +305,14 @@ def _rows(scores: Scores) -> dict[str, str]:
     return rows
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return the JSON form of a value made of dataclasses, rounded to six decimals, null where undefined."""
     if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, float):
         return None if math.isnan(value) else round(value, 6)
     return str(value) if isinstance(value, StrEnum) else value

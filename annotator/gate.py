@@ -17,14 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from annotator.classifier import SegmentClassifier
+from annotator.comparison import Comparison, compare_pages
 from annotator.dataset import LabelledPage
 from annotator.errors import InputError
-from annotator.evaluation import Comparison, Evaluation, PageOutcome, compare_pages, evaluate
+from annotator.evaluation import Evaluation, PageOutcome, evaluate
 from annotator.gatefile import GateFile, GateSet, Limits, SetResult
 from annotator.metrics import Estimate
 from annotator.pipeline import score
 from annotator.records import LABELS, Label
-from annotator.registry import MODEL_FILES
+from annotator.registry import FAST_FILES
 
 logger = logging.getLogger(__name__)
 
@@ -112,8 +113,8 @@ def measure(
 
 
 def megabytes(folder: Path) -> float:
-    """Return the size of a model's graph and tokenizer, in 10^6 bytes."""
-    return sum((folder / name).stat().st_size for name in MODEL_FILES) / 1e6
+    """Return the size of a model's graphs and tokenizer, in 10^6 bytes; the fast graph counts where there is one."""
+    return sum((folder / name).stat().st_size for name in FAST_FILES if (folder / name).is_file()) / 1e6
 
 
 def slowness(

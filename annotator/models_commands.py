@@ -93,8 +93,8 @@ def compare(
 ) -> None:
     """Compare two versions on labelled pages: paired differences with intervals, and the segments that flipped."""
     from annotator.classifier import SegmentClassifier
+    from annotator.comparison import compare as compare_evaluations
     from annotator.dataset import read_pages
-    from annotator.evaluation import compare as compare_evaluations
     from annotator.evaluation import evaluate
     from annotator.pipeline import score
 

@@ -228,7 +228,8 @@ class ScoredArticle:
             message = str(error)
             raise RecordError(message if message.startswith(where) else f"{where}: {message}") from error
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise RecordError(f"{where}: not a scored article of schema {SCHEMA_VERSION}: {error!r}") from error
+            reason = f"no key {error}" if isinstance(error, KeyError) else str(error)
+            raise RecordError(f"{where}: not a scored article of schema {SCHEMA_VERSION}: {reason}") from error
         check_spans(text, [s.span for s in segments], where=where)
         return scored
 

@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Self, cast
 
+from annotator.columns import ParquetSink, from_columns, not_json, not_utf8
 from annotator.errors import InputError, RecordError
 from annotator.files import known_format, read_rows
 from annotator.records import LABELS, ScoredArticle, Span
@@ -30,7 +31,6 @@ CSV_COLUMNS = (
     *("confidence", *(f"p_{label}" for label in LABELS), "needs_review", "unverified"),
     *("source_start", "source_end", "source", "cue_start", "cue_end", "cue", "source_type", "text"),
 )
-ROW_GROUP = 256
 
 
 def read_scored(paths: Iterable[str | Path]) -> Iterator[ScoredArticle]:
@@ -67,21 +67,7 @@ def read_records(paths: Iterable[str | Path]) -> Iterator[tuple[str, dict[str, A
                 raise InputError(f"{where}: {row.value}") from row.value
             if not isinstance(row.value, dict):
                 raise RecordError(f"{where}: a JSON object is expected, found {type(row.value).__name__}")
-            yield where, _from_columns(row.value, where)
-
-
-def _from_columns(record: dict[str, Any], where: str) -> dict[str, Any]:
-    """Undo what Parquet's columns ask for: the profile as JSON text, a probability for every label."""
-    if isinstance(profile := record.get("profile"), str):
-        try:
-            record["profile"] = json.loads(profile)
-        except ValueError as error:
-            raise RecordError(f"{where}: profile is not JSON: {error}") from error
-    segments = record.get("segments")
-    for segment in segments if isinstance(segments, list) else ():
-        if isinstance(segment, dict) and isinstance(found := segment.get("probabilities"), dict):
-            segment["probabilities"] = {label: p for label, p in found.items() if p is not None}
-    return record
+            yield where, from_columns(row.value, where)
 
 
 # --- scored articles out -----------------------------------------------------------------------------------------
@@ -121,7 +107,7 @@ class ScoredWriter:
         self._fmt = fmt or _output_format(path)
         self._final: Path | None = None
         self._part: Path | None = None
-        self._parquet: _ParquetSink | None = None
+        self._parquet: ParquetSink | None = None
         self._stack = ExitStack()  # closes what was opened here, the innermost first
         self._open = True
         zipped = path is not None and path.name.lower().endswith(".gz")
@@ -134,7 +120,7 @@ class ScoredWriter:
                     packer = gzip.GzipFile("", "wb", 6, self._file, 0)
                     self._file = cast("BinaryIO", self._stack.enter_context(packer))
                 if self._fmt == "parquet":
-                    self._parquet = _ParquetSink(self._file, lean=lean)
+                    self._parquet = ParquetSink(self._file, lean=lean)
                 elif self._fmt == "csv":
                     self._file.write(_csv_bytes([CSV_COLUMNS[: -1 if lean else None]]))
         except BaseException:
@@ -260,7 +246,7 @@ def _json_line(scored: ScoredArticle, *, lean: bool) -> bytes:
         except UnicodeEncodeError:  # a lone surrogate is no UTF-8, but has an escape in JSON
             return f"{json.dumps(record, allow_nan=False)}\n".encode()
     except (TypeError, ValueError) as error:
-        raise _not_json(scored, error) from error
+        raise not_json(scored, error) from error
 
 
 def _csv_rows(scored: ScoredArticle, *, lean: bool) -> bytes:
@@ -287,7 +273,7 @@ def _csv_rows(scored: ScoredArticle, *, lean: bool) -> bytes:
     try:
         return _csv_bytes(rows)
     except UnicodeEncodeError as error:
-        raise _not_utf8(scored, "CSV") from error
+        raise not_utf8(scored, "CSV") from error
 
 
 def _boolean(value: bool | None) -> str | None:  # noqa: FBT001 -- a cell
@@ -299,105 +285,3 @@ def _csv_bytes(rows: Iterable[Sequence[Any]]) -> bytes:
     buffer = io.StringIO(newline="")
     csv.writer(buffer, lineterminator="\r\n").writerows(rows)
     return buffer.getvalue().encode("utf-8")
-
-
-def _not_utf8(scored: ScoredArticle, fmt: str) -> RecordError:
-    name = scored.article.article_id
-    return RecordError(f"article {name!r}: it holds a lone surrogate, which {fmt} cannot: write JSON Lines")
-
-
-def _not_json(scored: ScoredArticle, error: Exception) -> RecordError:
-    return RecordError(f"article {scored.article.article_id!r}: a value has no form in JSON: {error}")
-
-
-def _parquet_schema(pa: Any, *, lean: bool) -> Any:
-    def text(name: str = "text") -> list[Any]:
-        return [] if lean else [pa.field(name, pa.string(), nullable=False)]
-
-    span = pa.struct(
-        [
-            pa.field("start", pa.int64(), nullable=False),
-            pa.field("end", pa.int64(), nullable=False),
-            pa.field("text", pa.string(), nullable=False),
-        ]
-    )
-    attribution = pa.struct(
-        [
-            ("source", span),
-            ("cue", span),
-            ("source_type", pa.string()),
-            ("source_segment", pa.int64()),
-            ("antecedent", span),
-            ("anonymity_reason", span),
-        ]
-    )
-    segment = pa.struct(
-        [
-            pa.field("start", pa.int64(), nullable=False),
-            pa.field("end", pa.int64(), nullable=False),
-            *text(),
-            ("role", pa.string()),
-            pa.field("label", pa.string(), nullable=False),
-            pa.field("confidence", pa.float64(), nullable=False),
-            pa.field("probabilities", pa.struct([(str(label), pa.float64()) for label in LABELS]), nullable=False),
-            pa.field("needs_review", pa.bool_(), nullable=False),
-            ("unverified", pa.bool_()),
-            ("attribution", attribution),
-        ]
-    )
-    return pa.schema(
-        [
-            pa.field("schema", pa.int32(), nullable=False),
-            pa.field("article_id", pa.string(), nullable=False),
-            *((name, pa.string()) for name in ("outlet", "url", "title", "date")),
-            *text(),
-            pa.field("text_sha256", pa.string(), nullable=False),
-            pa.field("model_version", pa.string(), nullable=False),
-            pa.field("segments", pa.list_(segment), nullable=False),
-            ("profile", pa.string()),
-            ("warnings", pa.list_(pa.string())),
-        ]
-    )
-
-
-class _ParquetSink:
-    """Gathers articles into row groups."""
-
-    def __init__(self, stream: BinaryIO, *, lean: bool) -> None:
-        import pyarrow as pa  # noqa: PLC0415 -- 0.2 s, only for Parquet
-        import pyarrow.parquet as pq  # noqa: PLC0415
-
-        self._pa = pa
-        self._lean = lean
-        self._schema = _parquet_schema(pa, lean=lean)
-        self._rows: list[dict[str, Any]] = []
-        self._writer = pq.ParquetWriter(stream, self._schema, compression="zstd")
-
-    def write(self, scored: ScoredArticle) -> None:
-        row = scored.to_dict(lean=self._lean)
-        try:
-            for value in row.values():
-                if isinstance(value, str):
-                    value.encode("utf-8")
-            "".join(row["warnings"]).encode("utf-8")
-            row["profile"] = None if row["profile"] is None else json.dumps(row["profile"], allow_nan=False)
-        except UnicodeEncodeError as error:
-            raise _not_utf8(scored, "Parquet") from error
-        except (TypeError, ValueError) as error:
-            raise _not_json(scored, error) from error
-        self._rows.append(row)
-        if len(self._rows) >= ROW_GROUP:
-            self._flush()
-
-    def _flush(self) -> None:
-        rows, self._rows = self._rows, []
-        self._writer.write_table(self._pa.Table.from_pylist(rows, schema=self._schema))
-
-    def close(self) -> None:
-        if self._rows:
-            self._flush()
-        self._writer.close()
-
-    def abort(self) -> None:
-        with suppress(OSError, ValueError, self._pa.ArrowException):
-            self._writer.close()

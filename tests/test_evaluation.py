@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
 from annotator import metrics
+from annotator.comparison import compare
 from annotator.dataset import LabelledPage, LabelledSegment, digest, write_pages
 from annotator.errors import InputError
-from annotator.evaluation import align, compare, evaluate
+from annotator.evaluation import align, evaluate
 from annotator.records import LABELS, Article, Attribution, ScoredArticle, ScoredSegment, SourceType, Span
 
 R, Q, E, B = LABELS

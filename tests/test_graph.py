@@ -101,7 +101,11 @@ def test_the_quantised_graph_is_close_with_and_without_smoothing(network, bits):
     ids, mask = padded()
     with torch.no_grad():
         expected = network.logits(ids, mask)[0].numpy()
-    for model in (network, smooth(network, [ids[:1]], alpha=0.75, outlier=1.0)):
+    smoothed = smooth(network, [ids[:1]], alpha=0.75, outlier=1.0)
+    own = smoothed.encoder.encoder.layer[0].attention.self
+    assert torch.equal(own.query.inverse, own.key.inverse)
+    assert torch.equal(own.query.inverse, own.value.inverse)
+    for model in (network, smoothed):
         found = run(bert_graph(model, bits=bits).SerializeToString(), ids, mask)[0]
         assert np.abs(expected - found)[mask.numpy() > 0].max() < 0.2 * np.abs(expected).max()
 

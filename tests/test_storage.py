@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from annotator.columns import ROW_GROUP
 from annotator.errors import InputError, RecordError
 from annotator.records import (
     LABELS,
@@ -28,7 +29,7 @@ from annotator.records import (
     SourceType,
     Span,
 )
-from annotator.storage import CSV_COLUMNS, ROW_GROUP, ScoredWriter, read_scored, write_scored
+from annotator.storage import CSV_COLUMNS, ScoredWriter, read_scored, write_scored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -115,9 +115,8 @@ class Lesson(nn.Module):
         loss = out["loss"]
         for student, teacher in zip(found, wanted, strict=True):
             loss = loss + self.plan.soft * _divergence(student[inside], teacher[inside], self.plan.temperature)
-        steps = [0, *(number + 1 for number in self.plan.layers)]
-        for index, number in enumerate(steps[1:], start=1):
-            goal = taught[number][inside].float()
+        for index, number in enumerate(self.plan.layers, start=1):  # 0 is what the first layer reads
+            goal = taught[number + 1][inside].float()
             error = (states[index][inside].float() - goal).square().mean() / goal.var().clamp(min=1e-6)
             loss = loss + self.plan.hidden * error / len(self.plan.layers)
         return {"loss": loss, "logits": out["logits"]}

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from datasets import Dataset
 from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import Trainer, TrainerCallback, TrainingArguments
@@ -182,25 +183,56 @@ def run_packs(
     The weights of ``model``, averaged over the last steps, are left in it and in ``folder/model.safetensors``;
     ``base`` gives the tokenizer alone. A run that was cut goes on from its last checkpoint when ``resume`` is set.
     """
-    device = pick_device(hardware.device)
-    bf16 = has_bf16(device) if hardware.bf16 is None else hardware.bf16
     packs = build_packs(
         pages, base.tokenizer, config.windows, epochs=config.epochs, pack_tokens=config.pack_tokens,
         chances=config.augmentation, seed=config.seed,
     )  # fmt: skip
-    pad = special_ids(base.tokenizer)["<pad>"]
+    optimiser = torch.optim.AdamW(parameter_groups(model, config), betas=(0.9, 0.98), eps=1e-6, fused=True)
+    averager = _Averager(model, config.average_last, folder / "checkpoints")
+    train_once(
+        trained, packs, special_ids(base.tokenizer)["<pad>"], folder, hardware,
+        optimiser=optimiser, warmup_share=config.warmup_share, seed=config.seed, callbacks=(averager,), resume=resume,
+    )  # fmt: skip
+    if averager.count:
+        model.load_state_dict(averager.sums)
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(
+        {k: v.detach().cpu().contiguous().float() for k, v in model.state_dict().items()}, folder / "model.safetensors"
+    )
+    logger.info("trained on %d pages, %d packs", len(pages), len(packs))
+
+
+def train_once(
+    trained: nn.Module,
+    packs: Dataset,
+    pad: int,
+    folder: Path,
+    hardware: Hardware,
+    *,
+    optimiser: torch.optim.Optimizer,
+    warmup_share: float,
+    seed: int,
+    callbacks: Sequence[TrainerCallback] = (),
+    resume: bool = True,
+) -> list[float]:
+    """Take ``trained`` through ``packs`` in their order, a step a pack, the rate rising, then falling to 0.
+
+    Checkpoints go to ``folder/checkpoints``; with ``resume`` a run that was cut goes on from the last. Returns the
+    losses logged, a mean of 20 steps each, or the mean of all of a shorter run.
+    """
+    device = pick_device(hardware.device)
     arguments = TrainingArguments(
         output_dir=str(folder / "checkpoints"),
         num_train_epochs=1,  # the packs of every epoch are laid out in one dataset
         per_device_train_batch_size=1,
         train_sampling_strategy="sequential",
         lr_scheduler_type="linear",
-        warmup_steps=max(1, round(config.warmup_share * len(packs))),
+        warmup_steps=max(1, round(warmup_share * len(packs))),
         max_grad_norm=1.0,
-        bf16=bf16,
+        bf16=has_bf16(device) if hardware.bf16 is None else hardware.bf16,
         use_cpu=device == "cpu",
-        seed=config.seed,
-        data_seed=config.seed,
+        seed=seed,
+        data_seed=seed,
         logging_steps=20,
         save_strategy="steps",
         save_steps=hardware.save_steps,
@@ -210,27 +242,19 @@ def run_packs(
         dataloader_num_workers=0,
         label_names=["labels"],
     )
-    optimiser = torch.optim.AdamW(parameter_groups(model, config), betas=(0.9, 0.98), eps=1e-6, fused=True)
-    averager = _Averager(model, config.average_last, folder / "checkpoints")
     trainer = Trainer(
         model=trained,
         args=arguments,
         train_dataset=packs,
         data_collator=partial(collate, pad=pad),
         optimizers=(optimiser, None),
-        callbacks=[averager],
+        callbacks=list(callbacks),
     )
     found = resume and (folder / "checkpoints").is_dir()
     last = get_last_checkpoint(arguments.output_dir) if found else None  # type: ignore[no-untyped-call]
     with redirect_stdout(sys.stderr):  # the Trainer's callbacks print; stdout is for data
-        trainer.train(resume_from_checkpoint=last)
-    if averager.count:
-        model.load_state_dict(averager.sums)
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file(
-        {k: v.detach().cpu().contiguous().float() for k, v in model.state_dict().items()}, folder / "model.safetensors"
-    )
-    logger.info("trained on %d pages, %d packs, bf16 %s, device %s", len(pages), len(packs), bf16, device)
+        overall = float(trainer.train(resume_from_checkpoint=last).training_loss)
+    return [float(entry["loss"]) for entry in trainer.state.log_history if "loss" in entry] or [overall]
 
 
 def predict(

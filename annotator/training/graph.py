@@ -1,8 +1,8 @@
 """The graph of a BERT encoder with the tagger's heads, laid out by hand for ONNX Runtime on a processor.
 
-What an exporter and a fusing optimiser make of the same network takes twice the time (docs/performance.md): fused
+Quicker than what an exporter and a fusing optimiser make of the same network (docs/evaluation.md, quantisation): fused
 attention that never writes the scores out, one quantisation of a layer's input for its three projections, biases
-inside the products, and no fused residual-and-normalisation operator, whose kernel is ten times slower than its parts.
+inside the products, and no fused residual-and-normalisation operator, whose kernel is slower than its parts.
 """
 
 from __future__ import annotations

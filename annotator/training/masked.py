@@ -9,25 +9,21 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-import sys
 from collections.abc import Sequence
-from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import save_file
 from torch import nn
-from transformers import PreTrainedModel, Trainer, TrainingArguments
-from transformers.trainer_utils import get_last_checkpoint
+from transformers import PreTrainedModel
 
 from annotator.dataset import LabelledPage, digest
 from annotator.errors import ModelError
 from annotator.training.base import load_base
-from annotator.training.examples import IGNORE, Augmentation, build_packs, collate
-from annotator.training.fit import Hardware, has_bf16, pick_device
+from annotator.training.examples import Augmentation, build_packs
+from annotator.training.fit import Hardware, train_once
 from annotator.windows import WindowConfig, special_ids
 
 logger = logging.getLogger(__name__)
@@ -77,7 +73,7 @@ class MaskedTokens(nn.Module):
         states = self.encoder(input_ids=shown, attention_mask=attention_mask).last_hidden_state[chosen]
         table: Any = self.encoder.get_input_embeddings().weight
         scores = nn.functional.linear(self.head(states), table.to(states.dtype), self.bias.to(states.dtype))
-        return {"loss": nn.functional.cross_entropy(scores.float(), input_ids[chosen], ignore_index=IGNORE)}
+        return {"loss": nn.functional.cross_entropy(scores.float(), input_ids[chosen])}
 
 
 def warm_up(
@@ -100,26 +96,15 @@ def warm_up(
         pages, loaded.tokenizer, config.windows, epochs=config.epochs, pack_tokens=config.pack_tokens,
         chances=config.augmentation, seed=config.seed,
     )  # fmt: skip
-    pad = special_ids(loaded.tokenizer)["<pad>"]
-    device = pick_device(hardware.device)
     if hardware.compile:
         loaded.encoder.compile(dynamic=False)
-    arguments = TrainingArguments(
-        output_dir=str(folder / "checkpoints"), num_train_epochs=1, per_device_train_batch_size=1,
-        train_sampling_strategy="sequential", learning_rate=config.learning_rate, weight_decay=config.weight_decay,
-        adam_beta2=0.98, adam_epsilon=1e-6, lr_scheduler_type="linear",
-        warmup_steps=max(1, round(config.warmup_share * len(packs))), max_grad_norm=1.0,
-        bf16=has_bf16(device) if hardware.bf16 is None else hardware.bf16, use_cpu=device == "cpu",
-        seed=config.seed, data_seed=config.seed, logging_steps=20, save_strategy="steps",
-        save_steps=hardware.save_steps, save_total_limit=1, report_to=[], remove_unused_columns=False,
-        dataloader_num_workers=0, label_names=["labels"],
+    optimiser = torch.optim.AdamW(
+        model.parameters(), lr=config.learning_rate, betas=(0.9, 0.98), eps=1e-6, weight_decay=config.weight_decay
+    )
+    losses = train_once(
+        model, packs, special_ids(loaded.tokenizer)["<pad>"], folder, hardware,
+        optimiser=optimiser, warmup_share=config.warmup_share, seed=config.seed,
     )  # fmt: skip
-    collator = partial(collate, pad=pad)
-    trainer = Trainer(model=model, args=arguments, train_dataset=packs, data_collator=collator)
-    last = get_last_checkpoint(arguments.output_dir) if (folder / "checkpoints").is_dir() else None  # type: ignore[no-untyped-call]
-    with redirect_stdout(sys.stderr):  # the Trainer's callbacks print; stdout is for data
-        overall = trainer.train(resume_from_checkpoint=last).training_loss
-    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry] or [overall]
     state = {name: value.detach().cpu().contiguous().float() for name, value in loaded.encoder.state_dict().items()}
     save_file(state, folder / "weights.safetensors")
     for name in ("tokenizer.json", "config.json"):
@@ -128,4 +113,4 @@ def warm_up(
     facts["warm_up"] = {"config": asdict(config), "data_sha256": digest(pages), "loss": losses[-1]}
     (folder / "base.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")  # last: it makes a base
     logger.info("warmed up on %d pages, %d packs, loss %.3f to %.3f", len(pages), len(packs), losses[0], losses[-1])
-    return float(losses[-1])
+    return losses[-1]
