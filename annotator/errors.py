@@ -28,3 +28,8 @@ class MissingExtraError(AnnotatorError):
             f"{feature} needs the package '{module}', which is not installed: run  pip install 'annotator[{extra}]'"
         )
         self.extra = extra
+
+
+def reason(error: Exception) -> str:
+    """Return what is wrong with a value, in words: a KeyError by itself is only the key."""
+    return f"no key {error}" if isinstance(error, KeyError) else str(error)

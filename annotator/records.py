@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal, cast
 
-from annotator.errors import RecordError
+from annotator.errors import RecordError, reason
 
 SCHEMA_VERSION = 1
 
@@ -228,8 +228,7 @@ class ScoredArticle:
             message = str(error)
             raise RecordError(message if message.startswith(where) else f"{where}: {message}") from error
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            reason = f"no key {error}" if isinstance(error, KeyError) else str(error)
-            raise RecordError(f"{where}: not a scored article of schema {SCHEMA_VERSION}: {reason}") from error
+            raise RecordError(f"{where}: not a scored article of schema {SCHEMA_VERSION}: {reason(error)}") from error
         check_spans(text, [s.span for s in segments], where=where)
         return scored
 

@@ -25,7 +25,7 @@ from typing import Any
 
 import platformdirs
 
-from annotator.errors import ModelError
+from annotator.errors import ModelError, reason
 from annotator.records import LABELS, SOURCE_TYPES
 from annotator.windows import WindowConfig
 
@@ -275,7 +275,7 @@ def read_manifest(folder: Path, *, verify: bool = True, fast: bool = False) -> M
             details=data["details"],
         )
     except (KeyError, TypeError) as error:
-        raise ModelError(f"{path}: a key is missing or of the wrong kind: {error!r}") from error
+        raise ModelError(f"{path}: a key is missing or of the wrong kind: {reason(error)}") from error
     if verify:
         for name, digest in manifest.files.items():
             if file_digest(folder / name) != digest:

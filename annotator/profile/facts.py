@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 from annotator.anonymity import states_reason
-from annotator.errors import RecordError
+from annotator.errors import RecordError, reason
 from annotator.records import SCHEMA_VERSION, Article, Attribution, Label, Role, ScoredArticle, SourceType, Span
 
 
@@ -147,7 +147,7 @@ def record_facts(record: Mapping[str, Any], *, where: str = "record") -> Article
             ),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RecordError(f"{where}: not a scored article of schema {SCHEMA_VERSION}: {error!r}") from error
+        raise RecordError(f"{where}: not a scored article of schema {SCHEMA_VERSION}: {reason(error)}") from error
 
 
 def _mark_of(value: Mapping[str, Any] | None) -> _Mark | None:
