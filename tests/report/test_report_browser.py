@@ -9,6 +9,7 @@ from selenium.common.exceptions import JavascriptException
 from selenium.webdriver import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
 
 RUN = "window.pwned=1;document.documentElement.dataset.pwned='1'"
 HOSTILE = (
@@ -96,6 +97,12 @@ def active(browser):
     return browser.switch_to.active_element
 
 
+def opens(browser, title):
+    """Wait for the article of that title: a new fragment of the address is acted on when the browser has time."""
+    read = "return document.querySelector('#article h3').textContent"
+    return WebDriverWait(browser, 30).until(lambda b: b.execute_script(read) == title, f"no article {title!r}")
+
+
 def tick(browser, selector):
     box = browser.find_element(By.CSS_SELECTOR, f"#filters {selector}")
     # What comes into view above is laid out only then, and moves it.
@@ -162,7 +169,7 @@ def test_the_keyboard_reaches_every_segment_and_tells_all_of_it(opened):
     ActionChains(browser).key_down(Keys.SHIFT).send_keys(Keys.TAB).key_up(Keys.SHIFT).perform()
     assert active(browser).get_attribute("data-index") == "7"
     press(browser, Keys.ESCAPE)
-    assert "Survolez" in detail(browser)
+    WebDriverWait(browser, 30).until(lambda b: "Survolez" in detail(b), "the panel still tells of a segment")
 
 
 def test_pointing_at_a_segment_tells_its_confidence(opened):
@@ -200,16 +207,15 @@ def test_filters_fade_or_hide_segments_and_leave_articles_that_match(opened):
 
 def test_articles_are_opened_by_keyboard_and_by_address(opened):
     browser = opened(many(4, outlets=("Le Phare",)), fragment="#article-2")
-    heading = (By.CSS_SELECTOR, "#article h3")
-    assert browser.find_element(*heading).text == "Le port rouvre, 2"
+    assert opens(browser, "Le port rouvre, 2")
     browser.find_element(By.ID, "next").send_keys(Keys.ENTER)
-    assert browser.find_element(*heading).text == "Le port rouvre, 3"
+    assert opens(browser, "Le port rouvre, 3")
     links = browser.find_elements(By.CSS_SELECTOR, "#articles a")
     links[0].send_keys(Keys.ENTER)
-    assert browser.find_element(*heading).text == "Le port rouvre, 0"
+    assert opens(browser, "Le port rouvre, 0")
     assert links[0].get_attribute("aria-current") == "true"
     browser.back()
-    assert browser.find_element(*heading).text == "Le port rouvre, 3"
+    assert opens(browser, "Le port rouvre, 3")
     browser.execute_script("document.querySelector('.skip').focus()")
     assert active(browser).is_displayed()
 
@@ -223,10 +229,8 @@ def test_nothing_in_a_page_runs(opened):
             ).startswith(f"{number} ")
         )  # fmt: skip
         browser.execute_script("window.location.hash = `article-${arguments[0]}`", index)
-        browser.execute_async_script("setTimeout(arguments[0], 30)")
         shown = words.replace("\ud83d", "\ufffd")
-        title = browser.execute_script("return document.querySelector('#article h3').textContent")
-        assert title == shown
+        assert opens(browser, shown)
         (segment,) = marks(browser)
         assert shown_text(segment) == f"{shown} dit {shown}"
         segment.click()
