@@ -1,13 +1,14 @@
 """Does the gate let harmless retrainings pass and refuse harmful ones? Retrainings by the dozen, with a small encoder.
 
-    python scripts/trial_gate.py --run runs/trial [--gate-data REAL/gate.jsonl] [--runs 10] [--average 2]
+    python scripts/trial_gate.py --run runs/trial [--gate-data REAL/gate.jsonl] [--runs 10] [--warm-start]
 
 A champion is trained on the train pages of labels/ with the first layers of models/base, and the floors are pinned to
 it. Then as many retrainings that differ from it only in the seed, and as many with a share of `editorial_framing`
 relabelled `reported_claim` in the training pages. Each goes through export and gate as in scripts/retrain.py, but for
 speed (the machine is ours alone in no trial) and calibration (none is fitted: --held-out-folds 1 fits one, at twice
-the time; without it the ceiling of the calibration error is 0.1). Finished retrainings are read, cut ones go on.
-Prints a Markdown table; no page's text.
+the time; without it the ceiling of the calibration error is 0.1). With --warm-start they go on from the champion's
+weights, as `retrain.py --warm-start` does; else they start from the base. Finished retrainings are read, cut ones go
+on. Prints a Markdown table; no page's text.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ try:
 except AnnotatorError as missing:
     sys.exit(f"error: {missing}")
 
+from safetensors.torch import save_file
 from torch import nn
 from transformers import PreTrainedTokenizerFast
 
@@ -51,7 +53,7 @@ from annotator.training.base import load_base
 from annotator.training.calibrate import facts, fit_calibration
 from annotator.training.fit import Hardware
 from annotator.training.publish import publish
-from annotator.training.recipe import Recipe, hold_out, train, train_config, without_gate_outlets
+from annotator.training.recipe import WEIGHTS, Recipe, hold_out, train, train_config, without_gate_outlets
 
 
 def arguments() -> argparse.Namespace:
@@ -71,6 +73,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--held-out-folds", type=int, default=0)
     parser.add_argument("--quantisation", choices=["int8", "none"], default="none")
     parser.add_argument("--set", nargs="*", default=["epochs=3"], metavar="NAME=VALUE", help="as in scripts/train.py")
+    parser.add_argument("--champion-set", nargs="*", metavar="NAME=VALUE", help="where the champion's are others")
+    parser.add_argument("--warm-start", action="store_true", help="retrainings go on from the champion's weights")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda", "mps"])
     parser.add_argument("--compile", action="store_true")
     return parser.parse_args()
@@ -140,16 +144,22 @@ def retraining(
     args: argparse.Namespace, name: str, number: int, pages: list[LabelledPage], sets: list[GateSet], base: str
 ) -> tuple[dict[str, SetResult], float]:
     """Train, export and evaluate once; return the results by set and the size in megabytes."""
-    folder = args.run / name
+    folder, first = args.run / name, args.run / "champion" / WEIGHTS
+    champion = folder == first.parent
     done = folder / "results.json"
     if not done.is_file():
-        seeds = tuple(1000 * number + i for i in range(args.average))
-        recipe = Recipe(base=base, config=train_config(args.set), seeds=seeds, held_out=args.held_out_folds,
-                        quantisation=args.quantisation)  # fmt: skip
+        given = args.champion_set if champion and args.champion_set is not None else args.set
+        recipe = Recipe(
+            base=base, config=train_config(given), seeds=tuple(1000 * number + i for i in range(args.average)),
+            held_out=args.held_out_folds, quantisation=args.quantisation,
+            warm_start=first if args.warm_start and not champion else None,
+        )  # fmt: skip
         hardware = Hardware(device=args.device, compile=args.compile)
         sample = hold_out(pages, pages, recipe, folder, hardware=hardware)
         fitted = None if sample is None else fit_calibration(sample)
         model = train(pages, recipe, folder / "full", hardware=hardware)
+        if champion:
+            save_file({key: value.contiguous() for key, value in model.state_dict().items()}, first)
         version = publish(
             model, load_base(base), recipe.config, Calibration() if fitted is None else fitted.calibration,
             args.run / "models", parity_pages=sets[0].pages[:5], train_pages=pages, details=facts(sample, fitted),
