@@ -34,14 +34,14 @@ MARKS = ("<!-- benchmark -->", "<!-- end of benchmark -->")
 OURS = "annotator"
 
 
-def one(name: str, count: int, threads: int, launched: float) -> None:
+def one(name: str, count: int, threads: int, middle: int, launched: float) -> None:
     """Run one rival in this process and print what was measured as JSON."""
     work = RIVALS[name](threads)
     work(pages(1, seed=1))
     startup = time.time() - launched
-    articles = (
-        pages(count) if name.startswith(OURS) else list(pages(count))
-    )  # ours streams; a list costs the others nothing
+    articles = pages(count, middle=middle)
+    if not name.startswith(OURS):  # ours streams; a list costs the others nothing
+        articles = list(articles)
     began = time.perf_counter()
     segments = work(articles)
     seconds = time.perf_counter() - began
@@ -49,10 +49,11 @@ def one(name: str, count: int, threads: int, launched: float) -> None:
     print(json.dumps({"startup": startup, "segments": segments, "seconds": seconds, "peak": peak, "pages": count}))
 
 
-def measure(name: str, count: int, threads: int) -> dict[str, Any] | str:
+def measure(name: str, count: int, threads: int, middle: int) -> dict[str, Any] | str:
     """Run one rival in a process of its own; return its figures, or the last line of what went wrong."""
     launched = time.time()
-    options = ["--one", name, "--pages", str(count), "--threads", str(threads), "--launched", str(launched)]
+    options = ["--one", name, "--pages", str(count), "--threads", str(threads), "--segments", str(middle)]
+    options += ["--launched", str(launched)]
     done = subprocess.run(
         [sys.executable, __file__, *options], capture_output=True, text=True, check=False,
         env={**os.environ, "OMP_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "false"},
@@ -145,6 +146,7 @@ def main() -> None:
     """Measure all and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pages", type=int, default=200)
+    parser.add_argument("--segments", type=int, default=26, help="of a page, in the middle")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--scale", type=int, nargs="*", default=[100, 1000, 10_000, 100_000])
@@ -155,7 +157,7 @@ def main() -> None:
     parser.add_argument("--launched", type=float, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.one:
-        one(args.one, args.pages, args.threads, args.launched)
+        one(args.one, args.pages, args.threads, args.segments, args.launched)
         return
     found: dict[str, list[dict[str, Any]]] = {}
     missing: dict[str, str] = {}
@@ -163,7 +165,7 @@ def main() -> None:
         for name in args.only:
             if name in missing:
                 continue
-            result = measure(name, args.pages, args.threads)
+            result = measure(name, args.pages, args.threads, args.segments)
             if isinstance(result, str):
                 missing[name] = result
             else:
@@ -171,7 +173,7 @@ def main() -> None:
             print(f"run {turn + 1}: {name}: {result}", file=sys.stderr, flush=True)
     scale = []
     for count in args.scale:
-        result = measure(args.scale_of, count, args.threads)
+        result = measure(args.scale_of, count, args.threads, args.segments)
         if isinstance(result, str):
             sys.exit(f"error: {args.scale_of} with {count} pages: {result}")
         scale.append(result)
@@ -179,9 +181,10 @@ def main() -> None:
     image = args.docs.parent / "images" / "performance.png"
     plot(found, scale, image)
     setup = (
-        f"{args.pages} written pages, {args.runs} runs of each in turn, {args.threads} threads; {processor()}, "
-        f"{os.cpu_count()} cores, Python {platform.python_version()}. Medians, with the range in brackets. Made by "
-        f"`python scripts/benchmark.py --pages {args.pages} --runs {args.runs} --threads {args.threads}`."
+        f"{args.pages} written pages of {args.segments} segments in the middle, {args.runs} runs of each in turn, "
+        f"{args.threads} threads; {processor()}, {os.cpu_count()} cores, Python {platform.python_version()}. Medians, "
+        f"with the range in brackets. Made by `python scripts/benchmark.py --pages {args.pages} --segments {args.segments} --runs {args.runs} "
+        f"--threads {args.threads}`."
     )
     figure = f"![Speed, time and memory](images/{image.name})"
     write(args.docs, [setup, "", *rivals_table(found, missing), "", *scale_table(scale, args.scale_of), "", figure])

@@ -1,11 +1,12 @@
 """Pages written from a seed, as long and as varied as news pages are: what measuring runs on.
 
 Imported by profile_engine.py and benchmark.py. Lengths follow the labelled pages of labels/: 26 segments a page in the
-middle, from 3 to 120.
+middle, from 3 to 120, unless another middle is asked for.
 """
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterator
 
@@ -36,13 +37,13 @@ _FURNITURE = (
 )  # fmt: skip
 
 
-def pages(count: int, seed: int = 0) -> Iterator[Article]:
-    """Yield ``count`` pages, lazily; the same seed gives the same pages."""
+def pages(count: int, seed: int = 0, *, middle: int = 26) -> Iterator[Article]:
+    """Yield ``count`` pages of ``middle`` segments in the middle, lazily; the same seed gives the same pages."""
     draw = random.Random(seed)
     for number in range(count):
         lines = [f"{draw.choice(_WHO)} {draw.choice(_DID)} {draw.choice(_WHAT)}"]
         title = lines[0]
-        segments = min(120, max(3, round(draw.lognormvariate(3.25, 0.6))))
+        segments = min(120, max(3, round(draw.lognormvariate(math.log(middle), 0.6))))
         while segments > 0:
             if draw.random() < 0.25:
                 lines.append(draw.choice(_FURNITURE))
