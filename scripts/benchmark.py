@@ -183,8 +183,8 @@ def main() -> None:
     setup = (
         f"{args.pages} written pages of {args.segments} segments in the middle, {args.runs} runs of each in turn, "
         f"{args.threads} threads; {processor()}, {os.cpu_count()} cores, Python {platform.python_version()}. Medians, "
-        f"with the range in brackets. Made by `python scripts/benchmark.py --pages {args.pages} --segments {args.segments} --runs {args.runs} "
-        f"--threads {args.threads}`."
+        f"with the range in brackets. Made by `python scripts/benchmark.py --pages {args.pages} "
+        f"--segments {args.segments} --runs {args.runs} --threads {args.threads}`."
     )
     figure = f"![Speed, time and memory](images/{image.name})"
     write(args.docs, [setup, "", *rivals_table(found, missing), "", *scale_table(scale, args.scale_of), "", figure])
