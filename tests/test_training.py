@@ -27,7 +27,7 @@ from annotator.training.calibrate import HeldOut, calibrate
 from annotator.training.examples import TAGS, Augmentation, build_packs, collate, targets, vary
 from annotator.training.fit import Hardware, TrainConfig, fit, predict
 from annotator.training.model import LossWeights, SegmentTagger
-from annotator.training.publish import parity, publish
+from annotator.training.publish import held_out, parity, publish
 from annotator.windows import WindowConfig, encode, special_ids
 
 # torch, transformers and the exporter announce their own deprecations; they are not ours to mend.
@@ -161,6 +161,17 @@ def test_temperature_mends_overconfident_logits():
     thrice = calibrate(HeldOut(logits=logits * 3, truth=truth))
     assert thrice.temperature == pytest.approx(3 * once.temperature, rel=0.01)
     assert 0.25 < once.review_below < 1
+
+
+def test_segments_without_an_agreed_label_calibrate_nothing(trained, base_folder, pages):
+    model, _ = trained
+    unsure = [replace(p, segments=(replace(p.segments[0], weight=0.0), *p.segments[1:])) for p in pages]
+    base = load_base(base_folder)
+    both = [held_out(model, some, base, CONFIG.windows, bf16=False) for some in (pages, unsure)]
+    firsts = np.cumsum([0, *(len(page.segments) for page in pages[:-1])])
+    assert len(both[0].truth) == sum(len(page.segments) for page in pages)
+    for name in ("logits", "truth", "articles"):
+        assert np.array_equal(np.delete(getattr(both[0], name), firsts, axis=0), getattr(both[1], name))
 
 
 def test_publish_writes_a_version_that_scores(trained, base_folder, pages, tmp_path):

@@ -41,12 +41,13 @@ EQUAL = 1e-3  # logits of the same network in two float32 engines
 def held_out(
     model: SegmentTagger, pages: Sequence[LabelledPage], base: Base, windows: WindowConfig, *, bf16: bool
 ) -> HeldOut:
-    """Run the network over pages it never saw."""
+    """Run the network over pages it never saw; segments of weight 0 (no label agreed on yet) do not count."""
     predictions = predict(model, pages, base, windows, bf16=bf16)
+    counts = np.array([s.weight > 0 for page in pages for s in page.segments])
     return HeldOut(
-        logits=np.concatenate([pooled.labels for _, pooled in predictions]),
-        truth=np.array([LABELS.index(s.label) for page in pages for s in page.segments]),
-        articles=np.repeat(np.arange(len(pages)), [len(page.segments) for page in pages]),
+        logits=np.concatenate([pooled.labels for _, pooled in predictions])[counts],
+        truth=np.array([LABELS.index(s.label) for page in pages for s in page.segments])[counts],
+        articles=np.repeat(np.arange(len(pages)), [len(page.segments) for page in pages])[counts],
     )
 
 
