@@ -8,8 +8,10 @@ pages at other places and varies their typography), which makes a resumed run id
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,7 +21,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from annotator.dataset import LabelledPage, LabelledSegment
-from annotator.records import LABELS, SOURCE_TYPES, Label, Span
+from annotator.records import LABELS, SOURCE_TYPES, Attribution, Label, Span
 from annotator.segmentation import Break, breaks
 from annotator.windows import EncodedPage, Window, WindowConfig, encode, plan, special_ids
 
@@ -30,8 +32,9 @@ TAGS: tuple[str, ...] = ("O", "B-source", "I-source", "B-cue", "I-cue")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Augmentation:
-    """Chances, per page and epoch, of typographic variation; every change keeps each character's offset."""
+    """Chances, per page and epoch, of variation: of typography, at the same offsets, and of captions put in between."""
 
+    captions: float = 0.0
     quote_style: float = 0.25
     plain_spaces: float = 0.3
     lost_mark: float = 0.04  # per mark
@@ -39,6 +42,48 @@ class Augmentation:
     flat_layout: float = 0.1
     drop_title: float = 0.3
     unknown_token: float = 0.05  # per token
+
+
+_NAME = re.compile(r"(?<=[a-zà-ÿ,] )[A-ZÀ-Ý][a-zà-ÿ]{2,}(?:-[A-ZÀ-Ýa-zà-ÿ]+)*")
+_NOUN = re.compile(r"\b(?:les?|la|une?|des|du) ([a-zà-ÿ]{4,})\b")
+_MOST_CAPTIONS = 3
+
+
+def caption(page: LabelledPage, rng: random.Random) -> LabelledPage:
+    """Return the page with one to three lines of one word of its own between paragraphs, labelled as furniture.
+
+    Aggregators that lose the picture leave its caption behind, as bare as that; a page without a place or a word for
+    one comes back as it is.
+    """
+    for _ in range(rng.randint(1, _MOST_CAPTIONS)):
+        text, segments = page.article.text, page.segments
+        gaps = [(a.span.end, b.span.start) for a, b in pairwise(segments)]
+        places = [at for at, (end, start) in enumerate(gaps, start=1) if "\n" in text[end:start]]
+        words = (_NAME if rng.random() < 0.5 else _NOUN).findall(text)
+        if not places or not words:
+            continue
+        at = rng.choice(places)
+        word = rng.choice(words)
+        word = word.capitalize() if rng.random() < 0.5 else word
+        end, start = gaps[at - 1]
+        line = word + text[end:start]
+        later = [_moved(segment, len(line)) for segment in segments[at:]]
+        added = LabelledSegment(span=Span(start, start + len(word)), label=Label.BOILERPLATE)
+        article = replace(page.article, text=text[:start] + line + text[start:])
+        page = replace(page, article=article, segments=(*segments[:at], added, *later), annotations=())
+    return page
+
+
+def _moved(segment: LabelledSegment, by: int) -> LabelledSegment:
+    """Return the segment further on; of its attribution, source and cue, which lie inside it and are all that train."""
+
+    def move(span: Span | None) -> Span | None:
+        return None if span is None else Span(span.start + by, span.end + by)
+
+    said = segment.attribution
+    if said is not None:
+        said = Attribution(source=move(said.source), cue=move(said.cue), source_type=said.source_type)
+    return replace(segment, span=Span(segment.span.start + by, segment.span.end + by), attribution=said)
 
 
 _QUOTE_STYLES = (("«“„", "»”", '"', '"'), ("«„", "»", "“", "”"), ("«“„", "»”", "«", "»"))
@@ -117,7 +162,9 @@ def targets(page: EncodedPage, segments: Sequence[LabelledSegment]) -> Targets:
 def page_windows(
     page: LabelledPage, tokenizer: Tokenizer, config: WindowConfig, chances: Augmentation | None, rng: random.Random
 ) -> tuple[list[Window], Targets]:
-    """Cut one labelled page for training: no overlap, cuts shifted at random, typography varied."""
+    """Cut one labelled page for training: no overlap, cuts shifted at random, varied."""
+    if chances is not None and chances.captions and rng.random() < chances.captions:
+        page = caption(page, rng)
     spans = [segment.span for segment in page.segments]
     text, title, kinds = page.article.text, page.article.title, breaks(page.article.text, spans)
     first: int | None = None

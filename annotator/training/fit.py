@@ -43,6 +43,7 @@ class TrainConfig:
     pack_tokens: int = 1536
     train_embeddings: bool = True
     class_weight_power: float = 0.0
+    dropout: float = 0.0  # of hidden states; in attention it would double the time of a step
     average_last: float = 0.2
     seed: int = 1
     init_seed: int = 1  # of the new heads: weights of runs that share it can be averaged
@@ -183,6 +184,9 @@ def run_packs(
     The weights of ``model``, averaged over the last steps, are left in it and in ``folder/model.safetensors``;
     ``base`` gives the tokenizer alone. A run that was cut goes on from its last checkpoint when ``resume`` is set.
     """
+    for name, module in model.encoder.named_modules():
+        if isinstance(module, nn.Dropout) and not re.search(r"attention\.self|attn", name):
+            module.p = config.dropout
     packs = build_packs(
         pages, base.tokenizer, config.windows, epochs=config.epochs, pack_tokens=config.pack_tokens,
         chances=config.augmentation, seed=config.seed,
