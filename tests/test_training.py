@@ -12,6 +12,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from toy import save_toy_base
 
 from annotator.classifier import SegmentClassifier
@@ -24,7 +26,7 @@ from annotator.segmentation import breaks
 from annotator.training import publish as publishing
 from annotator.training.base import load_base
 from annotator.training.calibrate import HeldOut, calibrate
-from annotator.training.examples import TAGS, Augmentation, build_packs, collate, targets, vary
+from annotator.training.examples import TAGS, Augmentation, build_packs, caption, collate, targets, vary
 from annotator.training.fit import Hardware, TrainConfig, fit, predict
 from annotator.training.model import LossWeights, SegmentTagger
 from annotator.training.publish import held_out, parity, publish
@@ -48,8 +50,13 @@ def base_folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def pages(repository):
-    return read_pages(repository / "labels" / "gate.jsonl")[:3]
+def gate_pages(repository):
+    return read_pages(repository / "labels" / "gate.jsonl")
+
+
+@pytest.fixture(scope="module")
+def pages(gate_pages):
+    return gate_pages[:3]
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +76,30 @@ def test_typographic_variation_keeps_every_offset(pages):
         assert varied != page.article.text
         assert all(span.of(varied).strip() for span in spans)
         assert [c.isspace() for c in varied].count(True) >= [c.isspace() for c in page.article.text].count(True)
+
+
+@settings(deadline=None, max_examples=40)
+@given(seed=st.integers(0, 10_000))
+def test_captions_come_between_and_leave_the_rest_as_it_is(gate_pages, seed):
+    page = gate_pages[seed % len(gate_pages)]
+    varied = caption(page, random.Random(seed))
+    text, waiting, added = varied.article.text, list(page.segments), []
+    for after in varied.segments:
+        before = waiting[0] if waiting else None
+        if before is None or after.span.of(text) != before.span.of(page.article.text):
+            added.append(after)
+            continue
+        waiting.pop(0)
+        assert after.label == before.label
+        for name in ("source", "cue"):
+            old, new = (getattr(s.attribution, name, None) for s in (before, after))
+            assert (old and old.of(page.article.text)) == (new and new.of(text))
+    assert waiting == []
+    assert len(added) <= 3
+    for one in added:
+        assert one.label == "boilerplate"
+        assert one.span.of(text).casefold() in page.article.text.casefold()
+        assert one.span.of(text) in text.splitlines()
 
 
 def test_targets_lay_source_and_cue_on_their_tokens(pages, base_folder):
@@ -107,6 +138,15 @@ def test_packs_are_the_same_for_the_same_seed_and_cover_every_segment(pages, bas
     batch = collate([plain[0]], pad=special_ids(base.tokenizer)["<pad>"])
     assert batch["segment"].max() + 1 == len(batch["labels"])
     assert ((batch["segment"] >= 0) <= (batch["attention_mask"] == 1)).all()
+
+
+def test_dropout_spares_attention(base_folder, pages, tmp_path):
+    base = load_base(base_folder)
+    fit(pages[:1], base, replace(CONFIG, epochs=1, dropout=0.2), tmp_path, hardware=HARDWARE)
+    shares = {name: m.p for name, m in base.encoder.named_modules() if isinstance(m, torch.nn.Dropout)}
+    spared = {name for name, share in shares.items() if not share}
+    assert spared == {f"encoder.layer.{n}.attention.self.dropout" for n in (0, 1)}
+    assert set(shares.values()) == {0, 0.2}
 
 
 def test_training_learns(trained, pages, base_folder):
