@@ -56,6 +56,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--layers", type=int, nargs="+", default=list(DistilConfig().layers))
     parser.add_argument("--intermediate", type=int, default=DistilConfig().intermediate)
     parser.add_argument("--epochs", type=int, default=DistilConfig().training.epochs)
+    parser.add_argument("--warm-start", type=Path, help="model.safetensors of an earlier teacher's student")
     parser.add_argument("--context-tokens", type=int, default=16, help="neighbours of a window, when it is used")
     parser.add_argument("--fold", type=int, default=0, help="fold (of 5) that is left out and calibrates")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda", "mps"])
@@ -88,13 +89,14 @@ def main() -> int:
             student.load_state_dict(load_file(args.run / WEIGHTS))
         else:
             hardware = Hardware(device=args.device, compile=args.compile)
-            student = distil(pages, teacher, base, plan, args.run, hardware=hardware)
+            student = distil(pages, teacher, base, plan, args.run, hardware=hardware, warm_start=args.warm_start)
         sample = held_out(student.eval(), held, base, windows, bf16=has_bf16(pick_device(args.device)))
         fitted = fit_calibration(sample, risk=RISK)
         export_fast(smooth(student, sample_rows(pages, base, windows)), folder)
         told = {
             "teacher": read_manifest(folder).version, "layers": args.layers, "intermediate": args.intermediate,
-            "training": asdict(plan.training), "train_pages": len(pages), "train_digest": digest(pages),
+            "training": asdict(plan.training), "warm_start": args.warm_start is not None,
+            "train_pages": len(pages), "train_digest": digest(pages),
             **facts(sample, fitted),
         }  # fmt: skip
         made = write_manifest(folder, windows, fitted.calibration, told, fast=True)

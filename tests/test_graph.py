@@ -7,6 +7,7 @@ import logging
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -167,6 +168,19 @@ def test_a_student_learns_from_its_teacher_and_shares_its_table(network, base_fo
             for pupil in (untaught, student)
         )
     assert after < before
+
+    once_more = {"hardware": HARDWARE, "warm_start": tmp_path / "run" / "model.safetensors"}
+    still = replace(config, training=replace(config.training, learning_rate=0.0, head_learning_rate=0.0))
+    with torch.no_grad():
+        table += 1  # another teacher, another table
+    further = distil(pages, network, load_base(str(base_folder)), still, tmp_path / "more", **once_more)
+    assert torch.equal(further.encoder.embeddings.word_embeddings.weight, table)
+    for name in ("encoder.encoder.layer.1.output.dense.weight", "label_head.weight"):
+        assert torch.allclose(further.state_dict()[name], student.state_dict()[name])
+    with torch.no_grad():
+        table -= 1
+    with pytest.raises(ModelError, match="of another shape"):
+        distil(pages, network, load_base(str(base_folder)), replace(config, layers=(0,)), tmp_path / "no", **once_more)
 
     export_fast(student, version)
     alone = bert_graph(student).SerializeToString()

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 from torch import nn
 from transformers import BertConfig, BertModel
 
@@ -23,6 +24,8 @@ from annotator.training.fit import Hardware, TrainConfig, has_bf16, pick_device,
 from annotator.training.model import SegmentTagger
 
 logger = logging.getLogger(__name__)
+
+_TABLE = "encoder.embeddings.word_embeddings.weight"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,13 +145,24 @@ def distil(
     folder: Path,
     *,
     hardware: Hardware,
+    warm_start: Path | None = None,
 ) -> SegmentTagger:
     """Teach a student on ``pages``; leave ``model.safetensors`` in ``folder`` and return the student in eval mode.
 
-    ``base`` gives the tokenizer. A run that was cut goes on from its last checkpoint in ``folder``.
+    ``base`` gives the tokenizer. ``warm_start`` is the ``model.safetensors`` of the student of an earlier teacher, of
+    the same shape; its embedding table is not read. A run that was cut goes on from its last checkpoint in ``folder``.
+
+    Raises:
+        ModelError: the student to start from has another shape.
     """
     torch.manual_seed(config.training.init_seed)
     student = make_student(teacher, config)
+    if warm_start is not None:
+        state = load_file(warm_start) | {_TABLE: student.state_dict()[_TABLE]}
+        try:
+            student.load_state_dict(state)
+        except RuntimeError as error:
+            raise ModelError(f"{warm_start}: a student of another shape: drop --warm-start") from error
     if hardware.compile:
         student.encoder.compile(dynamic=False)
         teacher.encoder.compile(dynamic=False)
