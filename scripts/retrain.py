@@ -54,7 +54,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--base", default="models/base", help="folder of a base encoder, or a hub id")
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="as in scripts/train.py")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1], help="more than one: weights are averaged")
-    parser.add_argument("--warm-start", type=Path, help="model.safetensors of an earlier run")
+    parser.add_argument("--warm-start", type=Path, help="weights of an earlier run, or its folder, for the folds too")
     parser.add_argument("--folds", type=int, default=5, help="folds of outlets for the calibration; 0: none")
     parser.add_argument("--held-out-folds", type=int, default=1, help="how many of them are held out in turn")
     parser.add_argument("--risk", type=float, default=RISK, help="error rate aimed at among what is not reviewed")

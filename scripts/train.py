@@ -55,7 +55,7 @@ def arguments() -> argparse.Namespace:
                         help="settings of TrainConfig, or windows.NAME, augmentation.NAME, loss.NAME")  # fmt: skip
     parser.add_argument("--no-augmentation", action="store_true")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1], help="more than one: weights are averaged")
-    parser.add_argument("--warm-start", type=Path, help="model.safetensors of an earlier run")
+    parser.add_argument("--warm-start", type=Path, help="weights of an earlier run, or its folder, for the folds too")
     parser.add_argument("--folds", type=int, default=5, help="folds of outlets for the calibration; 0: none")
     parser.add_argument("--held-out-folds", type=int, default=1,
                         help="how many of them are held out in turn, each by a training of its own")  # fmt: skip

@@ -14,11 +14,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file
 from toy import save_toy_base
 
 from annotator.classifier import SegmentClassifier
 from annotator.dataset import read_pages
-from annotator.errors import ModelError
+from annotator.errors import InputError, ModelError
 from annotator.pipeline import score
 from annotator.records import LABELS, Span
 from annotator.registry import Calibration, current_version, list_versions, model_path, promote, read_manifest
@@ -30,6 +31,7 @@ from annotator.training.examples import TAGS, Augmentation, build_packs, caption
 from annotator.training.fit import Hardware, TrainConfig, fit, predict
 from annotator.training.model import LossWeights, SegmentTagger
 from annotator.training.publish import held_out, parity, publish
+from annotator.training.recipe import Recipe, hold_out, train
 from annotator.windows import WindowConfig, encode, special_ids
 
 # torch, transformers and the exporter announce their own deprecations; they are not ours to mend.
@@ -189,6 +191,26 @@ def test_a_run_that_was_cut_ends_where_an_unbroken_one_does(base_folder, pages, 
     assert not (tmp_path / "model.safetensors").exists()
     fit(pages, load_base(base_folder), CONFIG, tmp_path, hardware=HARDWARE)
     assert (tmp_path / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+
+
+def test_a_run_goes_on_from_another_fold_by_fold(base_folder, gate_pages, tmp_path):
+    pages = gate_pages[:4]
+    first = Recipe(base=base_folder, config=replace(CONFIG, epochs=1), folds=2)
+    hold_out(pages, pages, first, tmp_path / "first", hardware=HARDWARE)
+    train(pages, first, tmp_path / "first" / "full", hardware=HARDWARE)
+    still = replace(CONFIG, epochs=1, learning_rate=0.0, head_learning_rate=0.0, average_last=0.0)
+    more = replace(first, config=still, seeds=(2,), warm_start=tmp_path / "first")
+    sample = hold_out(pages, pages, more, tmp_path / "more", hardware=HARDWARE)
+    assert np.array_equal(sample.logits, np.load(tmp_path / "first" / "fold-0" / "held-out.npz")["logits"])
+    model = train(pages, more, tmp_path / "more" / "full", hardware=HARDWARE)
+    reached = load_file(tmp_path / "first" / "full" / "seed-1" / "model.safetensors")
+    assert all(torch.equal(value, reached[name]) for name, value in model.state_dict().items())
+
+    with pytest.raises(InputError, match="of other pages than are held out now"):
+        hold_out(gate_pages[:5], gate_pages[2:5], more, tmp_path / "other", hardware=HARDWARE)
+    (tmp_path / "first" / "full" / "seed-1").rename(tmp_path / "first" / "full" / "gone")
+    with pytest.raises(InputError, match="0 trainings in 'full'"):
+        train(pages, more, tmp_path / "again" / "full", hardware=HARDWARE)
 
 
 def test_temperature_mends_overconfident_logits():

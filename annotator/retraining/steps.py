@@ -34,7 +34,7 @@ from annotator.training.base import load_base
 from annotator.training.calibrate import facts, fit_calibration
 from annotator.training.fit import Hardware
 from annotator.training.publish import publish
-from annotator.training.recipe import Recipe, hold_out, train, without_gate_outlets
+from annotator.training.recipe import Recipe, hold_out, start_files, train, without_gate_outlets
 
 logger = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ class Run:
         """The folder of this data, recipe and base; the same inputs find the same folder again."""
         recipe = self.settings.recipe
         base = Path(recipe.base)
-        warm = None if recipe.warm_start is None else files_digest([recipe.warm_start])
+        warm = None if recipe.warm_start is None else files_digest(start_files(recipe))
         inputs = [
             self.results["dataset"]["digest"], asdict(recipe) | {"warm_start": warm, "base": base.name},
             files_digest([base]) if base.is_dir() else recipe.base,
@@ -229,7 +229,7 @@ def export_model(run: Run) -> dict[str, Any]:
         "lineage": {
             "dataset": run.results["dataset"]["digest"],
             "annotations": run.results["dataset"]["annotations"],
-            "warm_start": None if recipe.warm_start is None else files_digest([recipe.warm_start]),
+            "warm_start": None if recipe.warm_start is None else files_digest(start_files(recipe)),
         },
         **facts(sample, fitted),
     }

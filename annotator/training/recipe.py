@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 
 from annotator.dataset import LabelledPage, outlet_families, split_by_outlet
 from annotator.errors import InputError
+from annotator.records import LABELS
 from annotator.training.base import load_base
 from annotator.training.calibrate import HeldOut
 from annotator.training.examples import Augmentation
@@ -41,7 +42,8 @@ class Recipe:
     ``seeds``: more than one averages weights. ``folds`` of whole outlets are made, ``held_out`` of them are left out
     in turn by a training of their own, whose logits fit the calibration (0: none is fitted). ``warm_start`` is the
     ``model.safetensors`` of an earlier run; trainings for the calibration start from the base all the same, since
-    the earlier run has seen the pages that they leave out.
+    the earlier run has seen the pages that they leave out. Or it is the folder of an earlier run on the same pages:
+    every training then goes on from its counterpart there, a fold's from that of the same fold.
     """
 
     base: str = "models/base"
@@ -94,22 +96,48 @@ def train(
     *,
     hardware: Hardware,
     resume: bool = True,
-    warm: bool = True,
 ) -> SegmentTagger:
-    """Train every seed in ``folder`` (or read its finished weights) and return the network with their mean."""
+    """Train every seed in ``folder`` (or read its finished weights) and return the network with their mean.
+
+    The folder's name says what is trained: ``full``, or ``fold-0`` and so on, of which each leaves out a fold.
+    """
+    start = start_of(recipe, folder.name)
     states = []
     for seed in recipe.seeds:
         run = folder / f"seed-{seed}"
         if not resume or not (run / WEIGHTS).is_file():
             started = time.monotonic()
             config = replace(recipe.config, seed=seed)
-            start = recipe.warm_start if warm else None
             fit(pages, load_base(recipe.base), config, run, hardware=hardware, resume=resume, warm_start=start)
             logger.info("%s: %d pages, %.0f s", run, len(pages), time.monotonic() - started)
         states.append(load_file(run / WEIGHTS))
     model = SegmentTagger(load_base(recipe.base).encoder, recipe.config.loss)
     model.load_state_dict({name: sum(state[name] for state in states) / len(states) for name in states[0]})
     return model.eval()
+
+
+def start_of(recipe: Recipe, part: str) -> Path | None:
+    """Return the weights from which the training ``part`` of a run (``full``, ``fold-0``, …) starts; None: the base.
+
+    Raises:
+        InputError: ``warm_start`` is a folder without that training, or with several seeds of it.
+    """
+    given = recipe.warm_start
+    if given is None or (part != "full" and not given.is_dir()):
+        return None
+    if not given.is_dir():
+        return given
+    found = sorted((given / part).glob(f"seed-*/{WEIGHTS}"))
+    if len(found) != 1:
+        raise InputError(f"{given}: {len(found)} trainings in '{part}': to go on from a run, it must have one there")
+    return found[0]
+
+
+def start_files(recipe: Recipe) -> list[Path]:
+    """Return all the weights that a run with this recipe may go on from."""
+    if recipe.warm_start is None:
+        return []
+    return sorted(recipe.warm_start.glob(f"*/seed-*/{WEIGHTS}")) if recipe.warm_start.is_dir() else [recipe.warm_start]
 
 
 def hold_out(
@@ -124,7 +152,7 @@ def hold_out(
     """Return the logits of folds of ``like_the_use``, each from a training on the other ``pages``; None for no folds.
 
     Raises:
-        InputError: fewer outlets than folds.
+        InputError: fewer outlets than folds, or the run to go on from held out other pages.
     """
     if not recipe.held_out or not recipe.folds:
         return None
@@ -136,7 +164,9 @@ def hold_out(
         if not resume or not path.is_file():
             aside = {page.article.article_id for page in part}
             rest = [p for p in pages if p.article.article_id not in aside]
-            model = train(rest, recipe, path.parent, hardware=hardware, resume=resume, warm=False)
+            if (start := start_of(recipe, path.parent.name)) is not None:
+                _same_pages(start.parents[1] / path.name, part)
+            model = train(rest, recipe, path.parent, hardware=hardware, resume=resume)
             bf16 = has_bf16(pick_device(hardware.device)) if hardware.bf16 is None else hardware.bf16
             sample = held_out(model, part, load_base(recipe.base), recipe.config.windows, bf16=bf16)
             whole = path.with_name("part.npz")
@@ -150,3 +180,13 @@ def hold_out(
         truth=np.concatenate([part["truth"] for part in found]),
         articles=np.concatenate([part["articles"] + shift for part, shift in zip(found, shifts, strict=True)]),
     )
+
+
+def _same_pages(path: Path, part: Sequence[LabelledPage]) -> None:
+    """Raise InputError unless the held-out logits at ``path`` are of segments labelled as those of ``part``."""
+    truth = [LABELS.index(seg.label) for page in part for seg in page.segments if seg.weight > 0]
+    if not path.is_file():
+        raise InputError(f"{path}: missing: to go on from a run, its held-out logits must stand there")
+    with np.load(path) as stored:
+        if not np.array_equal(stored["truth"], truth):
+            raise InputError(f"{path}: of other pages than are held out now: go on from a run on the same pages")
