@@ -12,6 +12,7 @@ the fast model's version, and on stderr how far it agrees with its teacher on th
 from __future__ import annotations
 
 import argparse
+import hashlib
 import logging
 import sys
 from dataclasses import asdict, replace
@@ -94,7 +95,8 @@ def main() -> int:
         fitted = fit_calibration(sample, risk=RISK)
         export_fast(smooth(student, sample_rows(pages, base, windows)), folder)
         told = {
-            "teacher": read_manifest(folder).version, "layers": args.layers, "intermediate": args.intermediate,
+            "teacher_sha256": [hashlib.sha256(path.read_bytes()).hexdigest() for path in args.teacher],
+            "layers": args.layers, "intermediate": args.intermediate,
             "training": asdict(plan.training), "warm_start": args.warm_start is not None,
             "train_pages": len(pages), "train_digest": digest(pages),
             **facts(sample, fitted),

@@ -330,6 +330,8 @@ def test_the_train_script_makes_a_version(repository, base_folder, tmp_path):
     manifest = json.loads((tmp_path / "models" / version / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["details"]["training"]["epochs"] == 1
     assert manifest["details"]["calibration_segments"] > 0
+    scores = [value for value in manifest["details"]["held_out"]["f1"] if value is not None]
+    assert manifest["details"]["held_out"]["macro_f1"] == pytest.approx(np.mean(scores), abs=1e-3)
     again = subprocess.run(command, cwd=repository, capture_output=True, text=True, timeout=400, check=False)
     assert again.stdout.strip() == version, "a finished run given again trains nothing and gives the same version"
 

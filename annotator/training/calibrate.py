@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 
 from annotator.calibration import FloatArray, Review, needed_articles, probabilities, review_for
 from annotator.errors import InputError
-from annotator.metrics import reliability
+from annotator.metrics import class_scores, confusion, macro_f1, reliability
 from annotator.registry import Calibration
 
 logger = logging.getLogger(__name__)
@@ -137,13 +137,18 @@ def _loss(logits: FloatArray, right: NDArray[np.bool_], calibration: Calibration
 
 
 def facts(sample: HeldOut | None, fitted: Fitted | None) -> dict[str, Any]:
-    """Return what a manifest tells of a calibration: the sample, the losses compared, the review threshold, bins."""
+    """Return what a manifest tells of held-out pages: macro-F1, the losses compared, the review threshold, bins."""
     if sample is None or fitted is None:
         return {"calibration_segments": 0}
     stated = probabilities(sample.logits, fitted.calibration)
     ece, bins = reliability(stated.max(axis=1), stated.argmax(axis=1) == sample.truth)
+    counts = confusion(sample.truth, sample.logits.argmax(axis=1), classes=sample.logits.shape[1])
     return {
         "calibration_segments": len(sample.truth),
+        "held_out": {
+            "macro_f1": round(float(macro_f1(counts)), 4),
+            "f1": [None if np.isnan(value) else round(float(value), 4) for value in class_scores(counts).f1],
+        },
         "calibration": {
             "articles": fitted.review.articles,
             "loss_temperature": round(fitted.temperature_loss, 4),

@@ -113,7 +113,7 @@ def publish(
 
 
 def sample_rows(
-    pages: Sequence[LabelledPage], base: Base, windows: WindowConfig, *, most: int = 16
+    pages: Sequence[LabelledPage], base: Base, windows: WindowConfig, *, most: int = 48
 ) -> list[torch.Tensor]:
     """Return the first window, as ids [1, T], of at most ``most`` pages spread over ``pages``."""
     rows = []

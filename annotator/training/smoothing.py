@@ -29,7 +29,7 @@ class SmoothedLinear(nn.Module):
 
 
 def smooth(
-    model: SegmentTagger, rows: Sequence[torch.Tensor], *, alpha: float = 0.8, outlier: float = 3.0
+    model: SegmentTagger, rows: Sequence[torch.Tensor], *, alpha: float = 0.85, outlier: float = 3.0
 ) -> SegmentTagger:
     """Return a copy in which channels of outlying activations share their range with the weights.
 
