@@ -25,7 +25,6 @@ import onnx
 from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
-from safetensors.torch import load_file
 
 from annotator.classifier import SegmentClassifier
 from annotator.dataset import LabelledPage, read_pages
@@ -34,7 +33,7 @@ from annotator.segmentation import breaks
 from annotator.training.base import load_base
 from annotator.training.export import agreement, export_onnx, through_exporter
 from annotator.training.graph import bert_graph
-from annotator.training.model import LossWeights, SegmentTagger
+from annotator.training.model import LossWeights, SegmentTagger, read_weights
 from annotator.training.publish import sample_rows
 from annotator.training.smoothing import smooth
 from annotator.windows import WindowConfig, encode
@@ -94,7 +93,7 @@ def variants(model: SegmentTagger, rows: list, folder: Path) -> Iterator[str]:  
 def main() -> None:
     """Print a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("weights", type=Path, help="model.safetensors of a run")
+    parser.add_argument("weights", type=Path, nargs="+", help="model.safetensors of a run; of several, the mean")
     parser.add_argument("--base", default="models/base")
     parser.add_argument("--pages", type=Path, nargs="+", default=[Path("labels/gate.jsonl")])
     parser.add_argument("--sample", type=Path, nargs="+", default=[Path("labels/train.jsonl")], help="for smoothing")
@@ -102,7 +101,7 @@ def main() -> None:
     logging.disable(logging.INFO)
     base, config = load_base(args.base), WindowConfig()
     model = SegmentTagger(base.encoder, LossWeights())
-    model.load_state_dict(load_file(args.weights))
+    read_weights(model, args.weights)
     pages = read_pages(*args.pages)
     rows = sample_rows(read_pages(*args.sample), base, config)
     reference: list[NDArray[np.float32]] | None = None

@@ -22,8 +22,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from safetensors.torch import load_file
-
 from annotator.classifier import SegmentClassifier
 from annotator.dataset import LabelledPage, LabelledSegment, read_pages
 from annotator.errors import AnnotatorError
@@ -36,7 +34,7 @@ from annotator.splits import split_by_outlet
 from annotator.training.base import load_base
 from annotator.training.export import export_onnx
 from annotator.training.fit import Hardware, TrainConfig, fit
-from annotator.training.model import SegmentTagger
+from annotator.training.model import SegmentTagger, read_weights
 from annotator.training.recipe import train_config, without_gate_outlets
 
 if TYPE_CHECKING:
@@ -108,9 +106,8 @@ def train(name: str, pages: Sequence[LabelledPage], folder: Path, args: argparse
 def scorer(folders: Sequence[Path], config: TrainConfig, base: str, *, alone: bool, temporary: Path) -> ScorePage:
     """Return a page scorer over the mean of the weights in ``folders``."""
     loaded = load_base(base)
-    states = [load_file(folder / "model.safetensors") for folder in folders]
     model = SegmentTagger(loaded.encoder, config.loss)
-    model.load_state_dict({name: sum(state[name] for state in states) / len(states) for name in states[0]})
+    read_weights(model, [folder / "model.safetensors" for folder in folders])
     export_onnx(model.eval(), temporary / "model.onnx", quantisation="none")
     loaded.tokenizer.save(str(temporary / "tokenizer.json"))
     write_manifest(temporary, config.windows, Calibration(), {})

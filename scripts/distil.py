@@ -25,8 +25,6 @@ try:
 except AnnotatorError as missing:
     sys.exit(f"error: {missing}")
 
-from safetensors.torch import load_file
-
 from annotator.classifier import SegmentClassifier
 from annotator.dataset import digest, read_pages
 from annotator.registry import model_path, models_folder, read_manifest, write_manifest
@@ -36,7 +34,7 @@ from annotator.training.calibrate import RISK, facts, fit_calibration
 from annotator.training.distil import DistilConfig, distil, make_student
 from annotator.training.export import agreement, export_fast
 from annotator.training.fit import Hardware, has_bf16, pick_device
-from annotator.training.model import LossWeights, SegmentTagger
+from annotator.training.model import LossWeights, SegmentTagger, read_weights
 from annotator.training.publish import held_out, labels_of, sample_rows
 from annotator.training.recipe import FOLD_SEED, WEIGHTS, without_gate_outlets
 from annotator.training.smoothing import smooth
@@ -81,13 +79,12 @@ def main() -> int:
         windows = replace(read_manifest(folder).windows, context_tokens=args.context_tokens)
         plan = DistilConfig(layers=tuple(args.layers), intermediate=args.intermediate)
         plan = replace(plan, training=replace(plan.training, epochs=args.epochs))
-        states = [load_file(path) for path in args.teacher]
         teacher = SegmentTagger(load_base(args.base).encoder, LossWeights())
-        teacher.load_state_dict({name: sum(state[name] for state in states) / len(states) for name in states[0]})
+        read_weights(teacher, args.teacher)
         base = load_base(args.base)
         if (args.run / WEIGHTS).is_file():
             student = make_student(teacher, plan)
-            student.load_state_dict(load_file(args.run / WEIGHTS))
+            read_weights(student, [args.run / WEIGHTS])
         else:
             hardware = Hardware(device=args.device, compile=args.compile)
             student = distil(pages, teacher, base, plan, args.run, hardware=hardware, warm_start=args.warm_start)

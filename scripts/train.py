@@ -29,11 +29,12 @@ from transformers.utils import logging as transformers_logging
 
 from annotator.dataset import leakage, read_pages
 from annotator.registry import Calibration, promote
+from annotator.retraining.journal import files_digest
 from annotator.training.base import load_base
 from annotator.training.calibrate import RISK, facts, fit_calibration
 from annotator.training.fit import Hardware
 from annotator.training.publish import publish
-from annotator.training.recipe import Recipe, hold_out, train, train_config, without_gate_outlets
+from annotator.training.recipe import Recipe, hold_out, start_files, train, train_config, without_gate_outlets
 
 
 def arguments() -> argparse.Namespace:
@@ -96,7 +97,10 @@ def main() -> int:
         version = publish(
             model, load_base(args.base), config, Calibration() if fitted is None else fitted.calibration, args.models,
             parity_pages=gate or pages[::10], train_pages=pages, quantisation=args.quantisation,
-            details={"seeds": args.seeds, "data": [path.name for path in args.data], **facts(sample, fitted)},
+            details={
+                "seeds": args.seeds, "data": [path.name for path in args.data],
+                "warm_start": files_digest(start_files(recipe)) if args.warm_start else None, **facts(sample, fitted),
+            },
         )  # fmt: skip
         if args.promote:
             promote(args.models, version)

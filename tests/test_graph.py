@@ -179,7 +179,7 @@ def test_a_student_learns_from_its_teacher_and_shares_its_table(network, base_fo
         assert torch.allclose(further.state_dict()[name], student.state_dict()[name])
     with torch.no_grad():
         table -= 1
-    with pytest.raises(ModelError, match="of another shape"):
+    with pytest.raises(ModelError, match="of a network of another shape"):
         distil(pages, network, load_base(str(base_folder)), replace(config, layers=(0,)), tmp_path / "no", **once_more)
 
     export_fast(student, version)

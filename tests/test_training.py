@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 import warnings
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -29,7 +30,7 @@ from annotator.training.base import load_base
 from annotator.training.calibrate import HeldOut, calibrate
 from annotator.training.examples import TAGS, Augmentation, build_packs, caption, collate, targets, vary
 from annotator.training.fit import Hardware, TrainConfig, fit, predict
-from annotator.training.model import LossWeights, SegmentTagger
+from annotator.training.model import LossWeights, SegmentTagger, read_weights
 from annotator.training.publish import held_out, parity, publish
 from annotator.training.recipe import Recipe, hold_out, train
 from annotator.windows import WindowConfig, encode, special_ids
@@ -102,6 +103,30 @@ def test_captions_come_between_and_leave_the_rest_as_it_is(gate_pages, seed):
         assert one.label == "boilerplate"
         assert one.span.of(text).casefold() in page.article.text.casefold()
         assert one.span.of(text) in text.splitlines()
+
+
+def test_captions_are_put_into_the_pages_that_train(gate_pages, base_folder):
+    tokenizer = load_base(base_folder).tokenizer
+
+    def labels(chance):
+        chances = Augmentation(captions=chance)
+        packs = build_packs(gate_pages, tokenizer, CONFIG.windows, epochs=1, pack_tokens=512, chances=chances, seed=1)
+        return Counter(LABELS[label] for pack in packs for row in pack["rows"] for label in row["labels"])
+
+    more = labels(1) - labels(0)
+    assert more["boilerplate"] >= len(gate_pages)  # one to three a page
+
+
+def test_weights_that_cannot_be_read_are_one_line(trained, tmp_path):
+    model, run = trained
+    (tmp_path / "text.safetensors").write_text("no weights", encoding="utf-8")
+    for path in (tmp_path / "none.safetensors", tmp_path, tmp_path / "text.safetensors"):
+        with pytest.raises(ModelError, match="no weights to read"):
+            read_weights(model, [path])
+    save_toy_base(tmp_path / "wider", hidden=64)
+    wider = SegmentTagger(load_base(str(tmp_path / "wider")).encoder, LossWeights())
+    with pytest.raises(ModelError, match="of a network of another shape"):
+        read_weights(wider, [run / "model.safetensors"])
 
 
 def test_targets_lay_source_and_cue_on_their_tokens(pages, base_folder):

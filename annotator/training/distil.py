@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import nn
 from transformers import BertConfig, BertModel
 
@@ -21,7 +20,7 @@ from annotator.dataset import LabelledPage
 from annotator.errors import ModelError
 from annotator.training.base import Base
 from annotator.training.fit import Hardware, TrainConfig, has_bf16, pick_device, run_packs
-from annotator.training.model import SegmentTagger
+from annotator.training.model import SegmentTagger, read_weights
 
 logger = logging.getLogger(__name__)
 
@@ -153,16 +152,12 @@ def distil(
     the same shape; its embedding table is not read. A run that was cut goes on from its last checkpoint in ``folder``.
 
     Raises:
-        ModelError: the student to start from has another shape.
+        ModelError: the student to start from cannot be read, or has another shape.
     """
     torch.manual_seed(config.training.init_seed)
     student = make_student(teacher, config)
     if warm_start is not None:
-        state = load_file(warm_start) | {_TABLE: student.state_dict()[_TABLE]}
-        try:
-            student.load_state_dict(state)
-        except RuntimeError as error:
-            raise ModelError(f"{warm_start}: a student of another shape: drop --warm-start") from error
+        read_weights(student, [warm_start], but=[_TABLE])
     if hardware.compile:
         student.encoder.compile(dynamic=False)
         teacher.encoder.compile(dynamic=False)

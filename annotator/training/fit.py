@@ -24,7 +24,7 @@ from annotator.dataset import LabelledPage
 from annotator.segmentation import breaks
 from annotator.training.base import Base
 from annotator.training.examples import Augmentation, build_packs, collate, count_labels
-from annotator.training.model import LossWeights, SegmentTagger
+from annotator.training.model import LossWeights, SegmentTagger, read_weights
 from annotator.windows import EncodedPage, PageLogits, WindowConfig, encode, plan, pool, special_ids
 
 logger = logging.getLogger(__name__)
@@ -160,7 +160,7 @@ def fit(
     torch.manual_seed(config.init_seed)
     model = SegmentTagger(base.encoder, config.loss, class_weights(pages, config.class_weight_power))
     if warm_start is not None:
-        model.load_state_dict(load_file(warm_start))
+        read_weights(model, [warm_start])
     base.encoder.get_input_embeddings().weight.requires_grad_(config.train_embeddings)
     if hardware.compile:
         base.encoder.compile(dynamic=False)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import nn
 from transformers import PreTrainedModel
 
+from annotator.errors import ModelError
 from annotator.records import LABELS, SOURCE_TYPES
 from annotator.training.examples import IGNORE, TAGS
 
@@ -121,3 +126,23 @@ def _cross_entropy(
     scale = weights.flatten().to(loss.dtype) * (gold != IGNORE)
     total = scale if class_weights is None else scale * class_weights[gold.clamp(min=0)]
     return (loss * scale).sum() / total.sum().clamp(min=1e-8)
+
+
+def read_weights(model: SegmentTagger, paths: Sequence[Path], *, but: Sequence[str] = ()) -> None:
+    """Put weights into ``model``: those of a ``model.safetensors``, the mean of several; it keeps its own of ``but``.
+
+    Raises:
+        ModelError: a file is missing or is none of weights, or they are of a network of another shape.
+    """
+    states = []
+    for path in paths:
+        try:
+            states.append(load_file(path))
+        except (OSError, SafetensorError) as error:
+            raise ModelError(f"{path}: no weights to read: name the model.safetensors of a run ({error})") from error
+    try:
+        mean = {name: sum(state[name] for state in states) / len(states) for name in states[0]}
+        own = model.state_dict()
+        model.load_state_dict(mean | {name: own[name] for name in but})
+    except (KeyError, RuntimeError) as error:
+        raise ModelError(f"{', '.join(map(str, paths))}: weights of a network of another shape") from error

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.torch import load_file
 
 from annotator.dataset import LabelledPage, outlet_families, split_by_outlet
 from annotator.errors import InputError
@@ -24,7 +23,7 @@ from annotator.training.calibrate import HeldOut
 from annotator.training.examples import Augmentation
 from annotator.training.export import Quantisation
 from annotator.training.fit import Hardware, TrainConfig, fit, has_bf16, pick_device
-from annotator.training.model import LossWeights, SegmentTagger
+from annotator.training.model import LossWeights, SegmentTagger, read_weights
 from annotator.training.publish import held_out
 from annotator.windows import WindowConfig
 
@@ -102,17 +101,15 @@ def train(
     The folder's name says what is trained: ``full``, or ``fold-0`` and so on, of which each leaves out a fold.
     """
     start = start_of(recipe, folder.name)
-    states = []
-    for seed in recipe.seeds:
-        run = folder / f"seed-{seed}"
+    runs = [folder / f"seed-{seed}" for seed in recipe.seeds]
+    for seed, run in zip(recipe.seeds, runs, strict=True):
         if not resume or not (run / WEIGHTS).is_file():
             started = time.monotonic()
             config = replace(recipe.config, seed=seed)
             fit(pages, load_base(recipe.base), config, run, hardware=hardware, resume=resume, warm_start=start)
             logger.info("%s: %d pages, %.0f s", run, len(pages), time.monotonic() - started)
-        states.append(load_file(run / WEIGHTS))
     model = SegmentTagger(load_base(recipe.base).encoder, recipe.config.loss)
-    model.load_state_dict({name: sum(state[name] for state in states) / len(states) for name in states[0]})
+    read_weights(model, [run / WEIGHTS for run in runs])
     return model.eval()
 
 
