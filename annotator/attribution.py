@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,10 +21,10 @@ def best_span(tags: NDArray[np.float32], begin: int, inside: int) -> tuple[int, 
     in one pass over ``tags`` [tokens, 5].
     """
     best, found = 0.0, None
-    gain, first = -np.inf, 0
-    for index, row in enumerate(tags):
-        fresh = float(row[begin] - row[_OUTSIDE])
-        going = gain + float(row[inside] - row[_OUTSIDE])
+    gain, first = -math.inf, 0
+    gains: list[list[float]] = (tags[:, [begin, inside]] - tags[:, [_OUTSIDE]]).tolist()
+    for index, (fresh, more) in enumerate(gains):
+        going = gain + more
         if fresh >= going:
             gain, first = fresh, index
         else:

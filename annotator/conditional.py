@@ -28,6 +28,7 @@ _STEM = (
 _FORM = re.compile(
     rf"\b(?!attraits?\b|(?:{_IMPERFECT})(?:ai[st]|ions|iez|aient)\b)(?P<stem>{_STEM}){_ENDING}", re.IGNORECASE
 )
+_HINT = re.compile(r"r(?:ai|io|ie)", re.IGNORECASE)  # every form has one; quicker to look for than forms
 _OTHER_PAST = re.compile(rf"\b(?!(?:{_STEM})ai(?:t|ent)\b)\w{{2,}}ai(?:t|ent)\b", re.IGNORECASE)
 
 _ADVERBS = (
@@ -65,6 +66,8 @@ class Conditional:
 
 def find_conditionals(text: str) -> Iterator[Conditional]:
     """Yield the conditional forms of ``text``, whose apostrophes are plain ones."""
+    if _HINT.search(text) is None:
+        return
     for match in _FORM.finditer(text):
         stem = match["stem"].casefold()
         if stem == "aur":

@@ -106,7 +106,7 @@ def train(name: str, pages: Sequence[LabelledPage], folder: Path, args: argparse
 def scorer(folders: Sequence[Path], config: TrainConfig, base: str, *, alone: bool, temporary: Path) -> ScorePage:
     """Return a page scorer over the mean of the weights in ``folders``."""
     loaded = load_base(base)
-    model = SegmentTagger(loaded.encoder, config.loss)
+    model = SegmentTagger(loaded.encoder, config.loss, local=config.local)
     read_weights(model, [folder / "model.safetensors" for folder in folders])
     export_onnx(model.eval(), temporary / "model.onnx", quantisation="none")
     loaded.tokenizer.save(str(temporary / "tokenizer.json"))

@@ -1,9 +1,9 @@
 """Teach a version's smaller sibling for `--fast`, and put it in the version's folder.
 
-    python scripts/distil.py --teacher runs/shipped/full/seed-1/model.safetensors
-        --data labels/train.jsonl REAL/train.jsonl --gate labels/gate.jsonl REAL/gate.jsonl --run runs/fast [--compile]
+    python scripts/distil.py --data labels/train.jsonl REAL/train.jsonl --gate labels/gate.jsonl REAL/gate.jsonl
+        --run runs/fast [--teacher runs/shipped/full/seed-1/model.safetensors] [--compile]
 
-The student starts from some layers of the teacher, whose embedding table it keeps, so that fast.onnx reads it in the
+The student starts from some layers of the teacher, whose embedding tables it keeps, so that fast.onnx reads them in the
 version's model.onnx. One fold of whole outlets of the last --data file is left out of what it is taught with and
 gives its calibration. Pages of outlets that stand in a --gate file are not used. A run that was cut goes on. Prints
 the fast model's version, and on stderr how far it agrees with its teacher on the gate pages.
@@ -44,7 +44,7 @@ def arguments() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--teacher", type=Path, nargs="+", required=True, help="its model.safetensors; of several, the mean"
+        "--teacher", type=Path, nargs="+", help="its model.safetensors; of several, the mean (default: its model.onnx)"
     )
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="labelled pages; those like the use last")
     parser.add_argument("--gate", type=Path, nargs="*", default=[], help="pages whose outlets are not used")
@@ -54,6 +54,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--model", help="version that gets the fast model (default: the current one)")
     parser.add_argument("--layers", type=int, nargs="+", default=list(DistilConfig().layers))
     parser.add_argument("--intermediate", type=int, default=DistilConfig().intermediate)
+    parser.add_argument("--local", type=int, nargs="*", default=[], help="of the student's, that attend within parts")
     parser.add_argument("--epochs", type=int, default=DistilConfig().training.epochs)
     parser.add_argument("--warm-start", type=Path, help="model.safetensors of an earlier teacher's student")
     parser.add_argument("--context-tokens", type=int, default=16, help="neighbours of a window, when it is used")
@@ -78,9 +79,11 @@ def main() -> int:
         folder = model_path(models_folder(args.models), args.model)
         windows = replace(read_manifest(folder).windows, context_tokens=args.context_tokens)
         plan = DistilConfig(layers=tuple(args.layers), intermediate=args.intermediate)
-        plan = replace(plan, training=replace(plan.training, epochs=args.epochs))
-        teacher = SegmentTagger(load_base(args.base).encoder, LossWeights())
-        read_weights(teacher, args.teacher)
+        plan = replace(plan, training=replace(plan.training, epochs=args.epochs, local=args.local))
+        taught = read_manifest(folder).details.get("training", {})
+        teacher = SegmentTagger(load_base(args.base).encoder, LossWeights(), local=taught.get("local", ()))
+        teachers = args.teacher or [folder / "model.onnx"]
+        read_weights(teacher, teachers)
         base = load_base(args.base)
         if (args.run / WEIGHTS).is_file():
             student = make_student(teacher, plan)
@@ -92,7 +95,7 @@ def main() -> int:
         fitted = fit_calibration(sample, risk=RISK)
         export_fast(smooth(student, sample_rows(pages, base, windows)), folder)
         told = {
-            "teacher_sha256": [hashlib.sha256(path.read_bytes()).hexdigest() for path in args.teacher],
+            "teacher_sha256": [hashlib.sha256(path.read_bytes()).hexdigest() for path in teachers],
             "layers": args.layers, "intermediate": args.intermediate,
             "training": asdict(plan.training), "warm_start": args.warm_start is not None,
             "train_pages": len(pages), "train_digest": digest(pages),

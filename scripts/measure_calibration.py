@@ -28,7 +28,7 @@ from annotator.dataset import read_pages
 from annotator.metrics import reliability
 from annotator.records import LABELS
 from annotator.registry import Calibration
-from annotator.training.calibrate import HeldOut, fit_calibration, temperature
+from annotator.training.calibrate import fit_calibration, joined, stored, temperature
 from annotator.training.publish import labels_of
 
 
@@ -45,20 +45,6 @@ class Sample:
         return values.max(axis=1), values.argmax(axis=1) == self.truth
 
 
-def held_out(paths: list[Path]) -> HeldOut:
-    """Join the held-out logits of several folds."""
-    parts = [dict(np.load(path)) for path in paths]
-    shift, articles = 0, []
-    for part in parts:
-        articles.append(part["articles"] + shift)
-        shift += int(part["articles"].max()) + 1
-    return HeldOut(
-        logits=np.concatenate([part["logits"] for part in parts]),
-        truth=np.concatenate([part["truth"] for part in parts]),
-        articles=np.concatenate(articles),
-    )
-
-
 def main() -> int:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -70,7 +56,7 @@ def main() -> int:
     parser.add_argument("--fast", action="store_true")
     args = parser.parse_args()
     try:
-        fold = held_out(args.held_out)
+        fold = joined([stored(path) for path in args.held_out])
         classifier = SegmentClassifier.load(args.models, args.model, fast=args.fast)
         samples = [Sample("held out", fold.logits, fold.truth)]
         for path in args.pages:

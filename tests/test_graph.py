@@ -31,7 +31,7 @@ from annotator.training.export import export_fast, export_onnx
 from annotator.training.fit import Hardware, TrainConfig
 from annotator.training.graph import bert_graph
 from annotator.training.masked import MaskedConfig, warm_up
-from annotator.training.model import LossWeights, SegmentTagger
+from annotator.training.model import LossWeights, SegmentTagger, read_weights
 from annotator.training.smoothing import smooth
 from annotator.windows import WindowConfig
 
@@ -121,6 +121,81 @@ def test_onnx_runtime_keeps_the_quick_kernels(network, tmp_path):
     assert operators.count("LayerNormalization") == 9
     assert operators.count("DynamicQuantizeMatMul") == 12
     assert operators.count("MatMulIntegerToFloat") == 12
+
+
+def local_tagger(folder):
+    return SegmentTagger(load_base(str(folder)).encoder, LossWeights(), local=[0, 1, 3]).eval()
+
+
+@pytest.mark.parametrize(
+    ("lengths", "tokens"), [([5], 5), ([191], 191), ([192], 192), ([384], 384), ([384, 250, 192], 384), ([90, 40], 90)]
+)
+def test_local_layers_are_in_the_graph_as_in_torch(base_folder, lengths, tokens):
+    network = local_tagger(base_folder)
+    ids = torch.from_numpy(np.random.default_rng(0).integers(20, 60, (len(lengths), tokens)))
+    mask = (torch.arange(tokens) < torch.tensor(lengths)[:, None]).long()
+    with torch.no_grad():
+        expected = network.logits(ids, mask)
+    found = run(bert_graph(network, bits=None).SerializeToString(), ids, mask)
+    for exact, logits in zip(expected, found, strict=True):
+        assert np.abs(exact.numpy() - logits)[mask.numpy() > 0].max() < 1e-4
+
+
+@pytest.mark.parametrize(("length", "reach"), [(191, [0, 191]), (300, [0, 100]), (384, [0, 128])])
+def test_a_token_of_a_local_layer_sees_its_part_only(base_folder, length, reach):
+    network = SegmentTagger(load_base(str(base_folder)).encoder, LossWeights(), local=[0]).eval()
+    del network.encoder.encoder.layer[1:]
+    ids = torch.from_numpy(np.random.default_rng(1).integers(20, 60, (1, length)))
+    mask = torch.ones_like(ids)
+    with torch.no_grad():
+        before = network.logits(ids, mask)[0][0, 0]
+        seen = []
+        for place in range(1, length):
+            changed = ids.clone()
+            changed[0, place] += 1
+            seen.append(not torch.equal(before, network.logits(changed, mask)[0][0, 0]))
+    assert seen == [place < reach[1] for place in range(1, length)]
+
+
+def test_local_layers_are_refused_where_there_are_none(base_folder):
+    encoder = load_base(str(base_folder)).encoder
+    with pytest.raises(ModelError, match="has layers 0 to 3"):
+        SegmentTagger(encoder, LossWeights(), local=[4])
+    config = RobertaConfig(vocab_size=9, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8)
+    with pytest.raises(ModelError, match="a BERT encoder is needed"):
+        SegmentTagger(RobertaModel(config, add_pooling_layer=False), LossWeights(), local=[0])
+
+
+@pytest.mark.parametrize(("bits", "near"), [(None, 1e-5), (8, 0.02)])
+def test_weights_come_back_from_a_graph(network, tmp_path, bits, near):
+    ids, mask = padded()
+    onnx.save(bert_graph(smooth(network, [ids[:1]], outlier=1.0), bits=bits), tmp_path / "model.onnx")
+    other = tagger(tmp_path / "other")
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.zero_()
+    read_weights(other, [tmp_path / "model.onnx"])
+    with torch.no_grad():
+        expected, found = (model.logits(ids, mask)[0] for model in (network, other))
+    assert float((expected - found)[mask > 0].abs().max()) < near * float(expected.abs().max())
+    again = onnx.load_from_string(bert_graph(other).SerializeToString())
+    if bits:  # codes and steps of the table stay to the last bit: a student taught by it can share the version's
+        tables = [{t.name: t.raw_data for t in graph.graph.initializer}
+                  for graph in (again, onnx.load(tmp_path / "model.onnx"))]  # fmt: skip
+        assert tables[0]["words"] == tables[1]["words"]
+        assert tables[0]["words.scale"] == tables[1]["words.scale"]
+
+
+def test_a_file_without_weights_is_one_line(network, tmp_path):
+    for name, content in (("text.onnx", b"no graph"), ("missing.onnx", None)):
+        if content is not None:
+            (tmp_path / name).write_bytes(content)
+        with pytest.raises(ModelError, match=r"no graph to read weights from"):
+            read_weights(network, [tmp_path / name])
+    foreign = onnx.helper.make_model(onnx.helper.make_graph([], "empty", [], []))
+    onnx.save(foreign, tmp_path / "foreign.onnx")
+    with pytest.raises(ModelError, match="not a graph of annotator's own layout"):
+        read_weights(network, [tmp_path / "foreign.onnx"])
 
 
 def test_an_encoder_that_is_not_a_bert_goes_through_the_exporter(base_folder, tmp_path, caplog):

@@ -360,6 +360,31 @@ def test_the_train_script_makes_a_version(repository, base_folder, tmp_path):
     again = subprocess.run(command, cwd=repository, capture_output=True, text=True, timeout=400, check=False)
     assert again.stdout.strip() == version, "a finished run given again trains nothing and gives the same version"
 
+    (tmp_path / "unseen.jsonl").write_text("".join(lines[60:66]), encoding="utf-8")
+    models, fold = tmp_path / "models", tmp_path / "run" / "fold-0" / "held-out.npz"
+    given = ["--models", str(models), "--held-out", str(fold), "--pages", str(tmp_path / "unseen.jsonl")]
+    refit = [sys.executable, "scripts/recalibrate.py", *given]
+    done = subprocess.run(refit, cwd=repository, capture_output=True, text=True, timeout=400, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    other = done.stdout.strip()
+    assert other != version
+    assert current_version(models) == version, "nothing is in use that was not promoted"
+    before, after = (read_manifest(models / name) for name in (version, other))
+    assert after.files == before.files
+    assert after.calibration != before.calibration
+    assert after.details["calibration_segments"] > before.details["calibration_segments"]
+    assert after.details["calibration"]["sources"] == 2
+    assert after.details["recalibrated"] == version
+    assert not (models / other / "README.md").exists()
+    gate = ["--gate", str(tmp_path / "unseen.jsonl")]
+    for wrong, said in ((gate, "gate outlets"), (["--held-out", str(tmp_path / "no.npz")], "no held-out logits")):
+        done = subprocess.run(
+            [*refit, *wrong], cwd=repository, capture_output=True, text=True, timeout=200, check=False
+        )
+        assert done.returncode == 2
+        assert said in done.stderr
+        assert len(done.stderr.strip().splitlines()) == 1
+
 
 def test_an_exported_graph_names_no_file_of_the_machine(trained, tmp_path):
     for quantisation in ("none", "int8"):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,12 +27,14 @@ _PARTS = 5
 class HeldOut:
     """Pooled logits [n, 4] and true label indices [n] of segments that the network never trained on.
 
-    ``articles`` [n] numbers the article of each; without it every segment stands for itself.
+    ``articles`` [n] numbers the article of each; without it every segment stands for itself. ``sources`` [n] numbers
+    where they come from (a fold of outlets, a collection of pages); without it they are one source.
     """
 
     logits: NDArray[np.float32]
     truth: NDArray[np.int64]
     articles: NDArray[np.int64] | None = None
+    sources: NDArray[np.int64] | None = None
 
     def groups(self) -> NDArray[np.int64]:
         """Return the article of each segment, [n]."""
@@ -50,6 +54,34 @@ class Fitted:
     beta_loss: float
 
 
+def joined(samples: Sequence[HeldOut]) -> HeldOut:
+    """Return several samples as one, each a source of its own."""
+    articles, shift = [], 0
+    for sample in samples:
+        found = np.unique(sample.groups(), return_inverse=True)[1]
+        articles.append(found + shift)
+        shift += int(found.max(initial=-1)) + 1
+    return HeldOut(
+        logits=np.concatenate([sample.logits for sample in samples]),
+        truth=np.concatenate([sample.truth for sample in samples]),
+        articles=np.concatenate(articles),
+        sources=np.repeat(np.arange(len(samples)), [len(sample.truth) for sample in samples]),
+    )
+
+
+def stored(path: Path) -> HeldOut:
+    """Read the logits of a fold that scripts/train.py left (``held-out.npz``).
+
+    Raises:
+        InputError: there is no such file.
+    """
+    try:
+        with np.load(path) as found:
+            return HeldOut(**{name: found[name] for name in ("logits", "truth", "articles")})
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{path}: no held-out logits: name the held-out.npz of a fold of a run ({error})") from error
+
+
 def calibrate(sample: HeldOut, *, risk: float = RISK) -> Calibration:
     """Return the calibration of :func:`fit_calibration`."""
     return fit_calibration(sample, risk=risk).calibration
@@ -61,6 +93,7 @@ def fit_calibration(sample: HeldOut, *, risk: float = RISK) -> Fitted:
     The beta map (Kull et al. 2017) has three parameters and mends what one temperature cannot, for instance the
     ceiling that label smoothing puts on confidence. It is taken when its loss, cross-validated over articles, is
     lower by more than one standard error of the paired difference (the one-standard-error rule, Breiman et al. 1984).
+    Where there are several sources, each is judged by what the others fitted: pages to come are a source of their own.
 
     Raises:
         InputError: there are no held-out segments.
@@ -71,8 +104,10 @@ def fit_calibration(sample: HeldOut, *, risk: float = RISK) -> Fitted:
     articles = np.unique(sample.groups(), return_inverse=True)[1]
     right = logits.argmax(axis=1) == truth
     plain, beta = np.zeros(len(truth)), np.zeros(len(truth))
-    # Dealt by size, so that the parts are alike: what stands in one part is never in another.
-    parts = np.argsort(np.argsort(-np.bincount(articles), kind="stable"), kind="stable")[articles] % _PARTS
+    if sample.sources is not None and len(np.unique(sample.sources)) > 1:
+        parts = sample.sources
+    else:  # dealt by size, so that the parts are alike: what stands in one part is never in another
+        parts = np.argsort(np.argsort(-np.bincount(articles), kind="stable"), kind="stable")[articles] % _PARTS
     for part in np.unique(parts):
         inside = parts == part
         fitted = temperature(logits[~inside], truth[~inside]) if not inside.all() else Calibration()
@@ -151,6 +186,7 @@ def facts(sample: HeldOut | None, fitted: Fitted | None) -> dict[str, Any]:
         },
         "calibration": {
             "articles": fitted.review.articles,
+            "sources": 1 if sample.sources is None else len(np.unique(sample.sources)),
             "loss_temperature": round(fitted.temperature_loss, 4),
             "loss_beta": round(fitted.beta_loss, 4),
             "ece_in_sample": round(ece, 4),

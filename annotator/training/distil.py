@@ -1,8 +1,8 @@
 """A smaller network taught by a larger one: fewer layers, narrower ones, the same embedding table.
 
 The student starts as a part of its teacher and learns the labels together with what the teacher says of every token
-(Hinton et al. 2015) and, layer by layer, the teacher's hidden states (Jiao et al. 2020, TinyBERT). Its embedding table
-is the teacher's and stays so, which lets two exported graphs share one table.
+(Hinton et al. 2015) and, layer by layer, the teacher's hidden states (Jiao et al. 2020, TinyBERT). Its embedding tables
+are the teacher's and stay so, which lets two exported graphs share them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from annotator.training.model import SegmentTagger, read_weights
 
 logger = logging.getLogger(__name__)
 
-_TABLE = "encoder.embeddings.word_embeddings.weight"
+_TABLES = [f"encoder.embeddings.{name}_embeddings.weight" for name in ("word", "position", "token_type")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,10 +77,11 @@ def make_student(teacher: SegmentTagger, config: DistilConfig) -> SegmentTagger:
             state[name] = state[name][kept]
         state["output.dense.weight"] = out[:, kept]
         layer.load_state_dict(state)
-    student = SegmentTagger(small, teacher.weights)
+    student = SegmentTagger(small, teacher.weights, local=config.training.local)
     for head in ("label_head", "tag_head", "source_type_head"):
         getattr(student, head).load_state_dict(getattr(teacher, head).state_dict())
-    small.embeddings.word_embeddings.weight.requires_grad_(False)
+    for table in _TABLES:
+        student.get_parameter(table).requires_grad_(False)
     return student
 
 
@@ -157,7 +158,7 @@ def distil(
     torch.manual_seed(config.training.init_seed)
     student = make_student(teacher, config)
     if warm_start is not None:
-        read_weights(student, [warm_start], but=[_TABLE])
+        read_weights(student, [warm_start], but=_TABLES)
     if hardware.compile:
         student.encoder.compile(dynamic=False)
         teacher.encoder.compile(dynamic=False)

@@ -47,6 +47,7 @@ class TrainConfig:
     average_last: float = 0.2
     seed: int = 1
     init_seed: int = 1  # of the new heads: weights of runs that share it can be averaged
+    local: Sequence[int] = ()  # layers that attend within parts of a window
     windows: WindowConfig = field(default_factory=WindowConfig)
     augmentation: Augmentation | None = field(default_factory=Augmentation)
     loss: LossWeights = field(default_factory=LossWeights)
@@ -158,7 +159,9 @@ def fit(
     ``model.safetensors`` of an earlier run.
     """
     torch.manual_seed(config.init_seed)
-    model = SegmentTagger(base.encoder, config.loss, class_weights(pages, config.class_weight_power))
+    model = SegmentTagger(
+        base.encoder, config.loss, class_weights(pages, config.class_weight_power), local=config.local
+    )
     if warm_start is not None:
         read_weights(model, [warm_start])
     base.encoder.get_input_embeddings().weight.requires_grad_(config.train_embeddings)

@@ -18,11 +18,12 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 from transformers import BertModel
 
+from annotator.training.local import BLOCKED, SHORTEST, LocalLayer
 from annotator.training.model import SegmentTagger
 from annotator.training.smoothing import SmoothedLinear
 
 OUTPUTS = ("label_logits", "tag_logits", "source_type_logits")
-SHARED = ("words", "words.scale")  # the embedding table, which a student has from its teacher
+SHARED = ("words", "words.scale", "places")  # the embedding tables, which a student has from its teacher
 _OPSET = 21
 _IR = 10
 _CONTRIB = "com.microsoft"
@@ -81,18 +82,102 @@ class _Builder:
         self.nodes.append(helper.make_node("DynamicQuantizeLinear", [x], [codes, step, zero], name=codes))
         return codes, step, zero
 
-    def attention(self, projected: Sequence[str], heads: int, name: str) -> str:
-        """Attend; only rows that are padded pay for a mask, which the kernel that keeps no scores cannot take."""
-        branches = {}
-        for branch, mask in (("then_branch", []), ("else_branch", ["", "mask"])):
-            out = f"{name}.{branch}"
-            node = helper.make_node(
-                "MultiHeadAttention", [*projected, *mask], [out], name=out, domain=_CONTRIB, num_heads=heads
-            )
-            branches[branch] = helper.make_graph(
-                [node], branch, [], [helper.make_tensor_value_info(out, TensorProto.FLOAT, None)]
-            )
-        return self.add("If", ["unpadded"], name, **branches)
+    def attention(self, projected: Sequence[str], heads: int, name: str, pattern: str | None = None) -> str:
+        """Attend; only rows that are padded pay for a mask, which the kernel that keeps no scores cannot take.
+
+        ``pattern`` is that of a local layer: long rows are cut into its parts, and those joined again.
+        """
+        whole = [_attend(projected, heads, f"{name}.then_branch")]
+        padded = [_attend([*projected, "", "mask"], heads, f"{name}.else_branch")]
+        if pattern is not None:
+            parts = [f"{name}.{key}{part}" for key in "qkv" for part in range(3)]
+            cut = [
+                helper.make_node("Split", [given, f"{pattern}.sizes"], parts[3 * at : 3 * at + 3], axis=1,
+                                 name=f"{name}.cut{at}")
+                for at, given in enumerate(projected)
+            ]  # fmt: skip
+            within = [_attend(parts[part::3], heads, f"{name}.part{part}") for part in range(3)]
+            joined = helper.make_node("Concat", [node.output[0] for node in within], [f"{name}.parts"], axis=1,
+                                      name=f"{name}.parts")  # fmt: skip
+            branches = {"then_branch": _branch([*cut, *within, joined]), "else_branch": _branch(whole)}
+            whole = [helper.make_node("If", ["long"], [f"{name}.unpadded"], name=f"{name}.unpadded", **branches)]
+            scores = _part_scores(pattern, name)
+            padded = [*scores, _attend([*projected, "", "mask", scores[-1].output[0]], heads, f"{name}.else_branch")]
+        return self.add("If", ["unpadded"], name, then_branch=_branch(whole), else_branch=_branch(padded))
+
+    def parts(self, patterns: Sequence[str]) -> None:
+        """Lay out what local layers share: whether the rows are long enough to be cut, and the sizes of the parts."""
+        if not patterns:
+            return
+        for value in (1, 2, 3, 4, SHORTEST):
+            self.constant(f"n{value}", np.array([value]))
+        self.constant("blocked", np.array(BLOCKED, dtype=np.float32))
+        self.constant("free", np.array(0, dtype=np.float32))
+        self.constant("zero", np.array(0))
+        self.constant("one", np.array(1))
+        self.constant("axes", np.array([1, 2]))
+        self.add("Squeeze", [self.add("GreaterOrEqual", ["length", f"n{SHORTEST}"], "enough")], "long")
+        self.add("Squeeze", ["length"], "tokens")
+        for pattern in patterns:
+            first, second = self._cuts(pattern)
+            rest = self.add("Sub", ["length", second], f"{pattern}.last")
+            middle = self.add("Sub", [second, first], f"{pattern}.middle")
+            self.add("Concat", [first, middle, rest], f"{pattern}.sizes", axis=0)
+
+    def _cuts(self, pattern: str) -> tuple[str, str]:
+        nodes = _cut_nodes(pattern, "length", pattern)
+        self.nodes.extend(nodes)
+        return f"{pattern}.first", f"{pattern}.second"
+
+
+def _attend(inputs: Sequence[str], heads: int, name: str) -> onnx.NodeProto:
+    return helper.make_node("MultiHeadAttention", inputs, [name], name=name, domain=_CONTRIB, num_heads=heads)
+
+
+def _branch(nodes: Sequence[onnx.NodeProto]) -> onnx.GraphProto:
+    out = helper.make_tensor_value_info(nodes[-1].output[0], TensorProto.FLOAT, None)
+    return helper.make_graph(nodes, nodes[-1].name, [], [out])
+
+
+def _cut_nodes(pattern: str, lengths: str, name: str) -> list[onnx.NodeProto]:
+    """Return the nodes of annotator.training.local.cuts, for rows that are long: ``name``.first and ``name``.second."""
+    first, second = f"{name}.first", f"{name}.second"
+    if pattern == "thirds":
+        up = helper.make_node("Add", [lengths, "n2"], [f"{name}.up"], name=f"{name}.up")
+        one = helper.make_node("Div", [up.output[0], "n3"], [first], name=first)
+        return [up, one, helper.make_node("Mul", [first, "n2"], [second], name=second)]
+    one = helper.make_node("Div", [lengths, "n4"], [first], name=first)
+    return [one, helper.make_node("Sub", [lengths, first], [second], name=second)]
+
+
+def _part_scores(pattern: str, name: str) -> list[onnx.NodeProto]:
+    """Return the nodes of annotator.training.local.part_scores for rows that may be padded; the last one gives them."""
+
+    def node(operator: str, inputs: list[str], output: str, **attributes: Any) -> onnx.NodeProto:
+        return helper.make_node(operator, inputs, [f"{name}.{output}"], name=f"{name}.{output}", **attributes)
+
+    of = f"{name}.{{}}".format
+    nodes = [
+        node("ReduceSum", ["attention_mask", "n1"], "lengths", keepdims=1),  # [B, 1]
+        *_cut_nodes(pattern, of("lengths"), of("cut")),
+        node("Less", [of("lengths"), f"n{SHORTEST}"], "short"),
+        node("Range", ["zero", "tokens", "one"], "places"),
+    ]
+    for which in ("first", "second"):
+        nodes += [
+            node("Where", [of("short"), of("lengths"), of(f"cut.{which}")], which),
+            node("GreaterOrEqual", [of("places"), of(which)], f"after.{which}"),
+            node("Cast", [of(f"after.{which}")], f"beyond.{which}", to=TensorProto.INT64),
+        ]
+    return [
+        *nodes,
+        node("Add", [of("beyond.first"), of("beyond.second")], "part"),  # [B, T]
+        node("Unsqueeze", [of("part"), "n1"], "part.row"),
+        node("Unsqueeze", [of("part.row"), "n3"], "part.from"),  # [B, 1, T, 1]
+        node("Unsqueeze", [of("part"), "axes"], "part.to"),  # [B, 1, 1, T]
+        node("Equal", [of("part.from"), of("part.to")], "within"),
+        node("Where", [of("within"), "free", "blocked"], "scores"),
+    ]
 
 
 def _array(tensor: object) -> NDArray[np.float32]:
@@ -129,6 +214,8 @@ def bert_graph(model: SegmentTagger, *, bits: int | None = 8) -> onnx.ModelProto
     build.add("Cast", [least], "unpadded", to=TensorProto.BOOL)
     build.add("Cast", ["attention_mask"], "mask", to=TensorProto.INT32)
     layers: Any = encoder.encoder.layer
+    patterns = [layer.pattern if isinstance(layer, LocalLayer) else None for layer in layers]
+    build.parts(sorted({pattern for pattern in patterns if pattern is not None}))
     for number, layer in enumerate(layers):
         name = f"layer{number}"
         own = layer.attention.self
@@ -141,7 +228,7 @@ def bert_graph(model: SegmentTagger, *, bits: int | None = 8) -> onnx.ModelProto
             build.linear(x, part, f"{name}.{key}", shared)
             for key, part in (("query", own.query), ("key", own.key), ("value", own.value))
         ]
-        attended = build.attention(projected, config.num_attention_heads, f"{name}.attended")
+        attended = build.attention(projected, config.num_attention_heads, f"{name}.attended", patterns[number])
         attended = build.linear(attended, layer.attention.output.dense, f"{name}.attention")
         # Sum, not Add: ONNX Runtime would fuse Add and normalisation into its slow kernel.
         x = build.add("Sum", [attended, x], f"{name}.residual1")

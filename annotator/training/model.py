@@ -15,6 +15,8 @@ from transformers import PreTrainedModel
 from annotator.errors import ModelError
 from annotator.records import LABELS, SOURCE_TYPES
 from annotator.training.examples import IGNORE, TAGS
+from annotator.training.local import localise
+from annotator.training.recover import graph_state
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,10 +36,19 @@ class SegmentTagger(nn.Module):
     """
 
     def __init__(
-        self, encoder: PreTrainedModel, weights: LossWeights, class_weights: torch.Tensor | None = None
+        self,
+        encoder: PreTrainedModel,
+        weights: LossWeights,
+        class_weights: torch.Tensor | None = None,
+        *,
+        local: Sequence[int] = (),
     ) -> None:
-        """Put fresh heads on ``encoder``; ``class_weights`` [4] scale the label loss."""
+        """Put fresh heads on ``encoder``; ``class_weights`` [4] scale the label loss.
+
+        ``local`` are the layers that attend within parts of a window (annotator.training.local).
+        """
         super().__init__()
+        localise(encoder, local)
         self.encoder = encoder
         hidden = int(encoder.config.hidden_size)
         self.label_head = nn.Linear(hidden, len(LABELS))
@@ -131,13 +142,15 @@ def _cross_entropy(
 def read_weights(model: SegmentTagger, paths: Sequence[Path], *, but: Sequence[str] = ()) -> None:
     """Put weights into ``model``: those of a ``model.safetensors``, the mean of several; it keeps its own of ``but``.
 
+    A version's ``model.onnx`` will do too (annotator.training.recover).
+
     Raises:
         ModelError: a file is missing or is none of weights, or they are of a network of another shape.
     """
     states = []
     for path in paths:
         try:
-            states.append(load_file(path))
+            states.append(graph_state(path) if path.suffix == ".onnx" else load_file(path))
         except (OSError, SafetensorError) as error:
             raise ModelError(f"{path}: no weights to read: name the model.safetensors of a run ({error})") from error
     try:

@@ -25,7 +25,7 @@ from annotator.records import LABELS
 from annotator.registry import Calibration, read_manifest, replace_text, write_manifest
 from annotator.segmentation import breaks
 from annotator.training.base import Base
-from annotator.training.calibrate import HeldOut
+from annotator.training.calibrate import HeldOut, facts, fit_calibration
 from annotator.training.export import Quantisation, agreement, export_onnx
 from annotator.training.fit import TrainConfig, predict
 from annotator.training.model import SegmentTagger
@@ -42,10 +42,18 @@ def held_out(
     model: SegmentTagger, pages: Sequence[LabelledPage], base: Base, windows: WindowConfig, *, bf16: bool
 ) -> HeldOut:
     """Run the network over pages it never saw; segments of weight 0 (no label agreed on yet) do not count."""
-    predictions = predict(model, pages, base, windows, bf16=bf16)
+    return _sample(pages, [pooled.labels for _, pooled in predict(model, pages, base, windows, bf16=bf16)])
+
+
+def unseen(classifier: SegmentClassifier, pages: Sequence[LabelledPage]) -> HeldOut:
+    """Return what a version's graph says of pages that no weight of it was trained on; as :func:`held_out`."""
+    return _sample(pages, labels_of(classifier, pages))
+
+
+def _sample(pages: Sequence[LabelledPage], logits: Sequence[NDArray[np.float32]]) -> HeldOut:
     counts = np.array([s.weight > 0 for page in pages for s in page.segments])
     return HeldOut(
-        logits=np.concatenate([pooled.labels for _, pooled in predictions])[counts],
+        logits=np.concatenate(logits)[counts],
         truth=np.array([LABELS.index(s.label) for page in pages for s in page.segments])[counts],
         articles=np.repeat(np.arange(len(pages)), [len(page.segments) for page in pages])[counts],
     )
@@ -77,7 +85,7 @@ def publish(
             ready = smooth(model, sample_rows(train_pages, base, config.windows))
         export_onnx(ready, folder / "model.onnx", quantisation=quantisation)
         base.tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
-        facts: dict[str, Any] = {
+        told: dict[str, Any] = {
             "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "base": base.name,
             "quantisation": quantisation,
@@ -91,7 +99,7 @@ def publish(
             },
             **details,
         }
-        manifest = write_manifest(folder, config.windows, calibration, facts)
+        manifest = write_manifest(folder, config.windows, calibration, told)
         share = parity(model, base, folder, parity_pages, config.windows)
         logger.info("exported graph agrees with torch on %.4f of segments", share)
         if share < PARITY:
@@ -99,8 +107,8 @@ def publish(
                 f"export: the quantised graph and torch agree on {share:.2%} of {len(parity_pages)} pages' segments, "
                 f"less than {PARITY:.0%}: nothing is written; try --quantisation none"
             )
-        facts["parity"] = round(share, 4)
-        manifest = write_manifest(folder, config.windows, calibration, facts)
+        told["parity"] = round(share, 4)
+        manifest = write_manifest(folder, config.windows, calibration, told)
         target = models / manifest.version
         try:
             read_manifest(target)  # the same weights were exported before: only what is told of them changes
@@ -109,6 +117,24 @@ def publish(
             shutil.rmtree(target, ignore_errors=True)
             folder.chmod(0o755)
             folder.rename(target)  # whole or not at all
+    return manifest.version
+
+
+def recalibrate(models: Path, folder: Path, sample: HeldOut, *, risk: float, seen: Sequence[str]) -> str:
+    """Put the files of the version in ``folder`` under a new version with a calibration fitted on ``sample``.
+
+    ``seen`` names where the sample is from, for the manifest. A fast model comes along, with its own calibration.
+    """
+    old, fitted = read_manifest(folder), fit_calibration(sample, risk=risk)
+    told = {**old.details, **facts(sample, fitted), "calibrated_on": list(seen), "recalibrated": old.version}
+    with tempfile.TemporaryDirectory(dir=models, prefix=".making-") as temporary:
+        made = Path(temporary) / "version"
+        shutil.copytree(folder, made)
+        for name in ("README.md", "metrics.json", "reliability.svg"):  # of the version before
+            (made / name).unlink(missing_ok=True)
+        manifest = write_manifest(made, old.windows, fitted.calibration, told)
+        if not (models / manifest.version).exists():
+            made.rename(models / manifest.version)  # whole or not at all
     return manifest.version
 
 

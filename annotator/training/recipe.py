@@ -19,7 +19,7 @@ from annotator.dataset import LabelledPage, outlet_families, split_by_outlet
 from annotator.errors import InputError
 from annotator.records import LABELS
 from annotator.training.base import load_base
-from annotator.training.calibrate import HeldOut
+from annotator.training.calibrate import HeldOut, joined, stored
 from annotator.training.examples import Augmentation
 from annotator.training.export import Quantisation
 from annotator.training.fit import Hardware, TrainConfig, fit, has_bf16, pick_device
@@ -108,7 +108,7 @@ def train(
             config = replace(recipe.config, seed=seed)
             fit(pages, load_base(recipe.base), config, run, hardware=hardware, resume=resume, warm_start=start)
             logger.info("%s: %d pages, %.0f s", run, len(pages), time.monotonic() - started)
-    model = SegmentTagger(load_base(recipe.base).encoder, recipe.config.loss)
+    model = SegmentTagger(load_base(recipe.base).encoder, recipe.config.loss, local=recipe.config.local)
     read_weights(model, [run / WEIGHTS for run in runs])
     return model.eval()
 
@@ -169,14 +169,8 @@ def hold_out(
             whole = path.with_name("part.npz")
             np.savez(whole, logits=sample.logits, truth=sample.truth, articles=sample.groups())
             whole.replace(path)
-        with np.load(path) as stored:
-            found.append({name: stored[name] for name in ("logits", "truth", "articles")})
-    shifts = np.cumsum([0, *(int(part["articles"].max()) + 1 for part in found[:-1])])
-    return HeldOut(
-        logits=np.concatenate([part["logits"] for part in found]),
-        truth=np.concatenate([part["truth"] for part in found]),
-        articles=np.concatenate([part["articles"] + shift for part, shift in zip(found, shifts, strict=True)]),
-    )
+        found.append(stored(path))
+    return joined(found)
 
 
 def _same_pages(path: Path, part: Sequence[LabelledPage]) -> None:
@@ -184,6 +178,5 @@ def _same_pages(path: Path, part: Sequence[LabelledPage]) -> None:
     truth = [LABELS.index(seg.label) for page in part for seg in page.segments if seg.weight > 0]
     if not path.is_file():
         raise InputError(f"{path}: missing: to go on from a run, its held-out logits must stand there")
-    with np.load(path) as stored:
-        if not np.array_equal(stored["truth"], truth):
-            raise InputError(f"{path}: of other pages than are held out now: go on from a run on the same pages")
+    if not np.array_equal(stored(path).truth, truth):
+        raise InputError(f"{path}: of other pages than are held out now: go on from a run on the same pages")
