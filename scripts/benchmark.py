@@ -112,9 +112,12 @@ def plot(found: dict[str, list[dict[str, Any]]], scale: list[dict[str, Any]], pa
     left.set(title="pages a second", xscale="log")
     counts = [run["pages"] for run in scale]
     middle.plot(counts, [run["seconds"] for run in scale], "o-", color="#009e73")
-    middle.set(title="seconds by pages", xscale="log", yscale="log")
     right.plot(counts, [run["peak"] for run in scale], "o-", color="#e69f00")
-    right.set(title="peak memory in MB by pages", xscale="log", ylim=(0, None))
+    middle.set(title="seconds by pages")
+    right.set(title="peak memory in MB by pages", ylim=(0, None))
+    if scale:  # an axis without a value has no logarithm
+        middle.set(xscale="log", yscale="log")
+        right.set(xscale="log")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
 
@@ -187,7 +190,8 @@ def main() -> None:
         f"--segments {args.segments} --runs {args.runs} --threads {args.threads}`."
     )
     figure = f"![Speed, time and memory](images/{image.name})"
-    write(args.docs, [setup, "", *rivals_table(found, missing), "", *scale_table(scale, args.scale_of), "", figure])
+    growing = [*scale_table(scale, args.scale_of), ""] if scale else []
+    write(args.docs, [setup, "", *rivals_table(found, missing), "", *growing, figure])
 
 
 if __name__ == "__main__":

@@ -130,7 +130,7 @@ def local_tagger(folder):
 @pytest.mark.parametrize(
     ("lengths", "tokens"), [([5], 5), ([191], 191), ([192], 192), ([384], 384), ([384, 250, 192], 384), ([90, 40], 90)]
 )
-def test_local_layers_are_in_the_graph_as_in_torch(base_folder, lengths, tokens):
+def test_local_layers_are_in_the_graph_as_in_torch(base_folder, lengths, tokens, capfd):
     network = local_tagger(base_folder)
     ids = torch.from_numpy(np.random.default_rng(0).integers(20, 60, (len(lengths), tokens)))
     mask = (torch.arange(tokens) < torch.tensor(lengths)[:, None]).long()
@@ -139,6 +139,7 @@ def test_local_layers_are_in_the_graph_as_in_torch(base_folder, lengths, tokens)
     found = run(bert_graph(network, bits=None).SerializeToString(), ids, mask)
     for exact, logits in zip(expected, found, strict=True):
         assert np.abs(exact.numpy() - logits)[mask.numpy() > 0].max() < 1e-4
+    assert "onnxruntime" not in capfd.readouterr().err, "a warning that people would see at every start"
 
 
 @pytest.mark.parametrize(("length", "reach"), [(191, [0, 191]), (300, [0, 100]), (384, [0, 128])])

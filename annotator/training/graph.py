@@ -102,7 +102,10 @@ class _Builder:
             branches = {"then_branch": _branch([*cut, *within, joined]), "else_branch": _branch(whole)}
             whole = [helper.make_node("If", ["long"], [f"{name}.unpadded"], name=f"{name}.unpadded", **branches)]
             scores = _part_scores(pattern, name)
-            padded = [*scores, _attend([*projected, "", "mask", scores[-1].output[0]], heads, f"{name}.else_branch")]
+            mask = helper.make_node("Cast", ["attention_mask"], [f"{name}.mask"], name=f"{name}.mask",
+                                    to=TensorProto.INT32)  # fmt: skip
+            last = _attend([*projected, "", f"{name}.mask", scores[-1].output[0]], heads, f"{name}.else_branch")
+            padded = [*scores, mask, last]
         return self.add("If", ["unpadded"], name, then_branch=_branch(whole), else_branch=_branch(padded))
 
     def parts(self, patterns: Sequence[str]) -> None:
