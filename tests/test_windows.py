@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -156,3 +159,20 @@ def test_a_tokenizer_without_the_marks_is_refused():
 def test_toy_tokenizer_knows_every_mark():
     assert isinstance(TOKENIZER, Tokenizer)
     assert set(SPECIAL_TOKENS) <= set(TOKENIZER.get_vocab())
+
+
+def test_other_windows_are_compared_by_their_cost_and_worth(repository, tmp_path):
+    lines = (repository / "labels" / "gate.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    (tmp_path / "pages.jsonl").write_text("".join(sorted(lines, key=len)[-2:]), encoding="utf-8")
+    command = [sys.executable, "scripts/compare_windows.py", "--fast", "--pages", str(tmp_path / "pages.jsonl")]
+    done = subprocess.run([*command, "--windows", "128/48", "128/0", "384/0"], cwd=repository, capture_output=True,
+                          text=True, timeout=200, check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    rows = [line.split("|")[1:-1] for line in done.stdout.splitlines() if "/" in line and "longest" not in line]
+    assert [row[0].strip() for row in rows] == ["128/48", "128/0", "384/0"]
+    assert float(rows[0][1]) > float(rows[1][1]) > float(rows[2][1]) > 1
+    assert all(0.4 < float(row[2].split()[0]) < 1 for row in rows)
+    wrong = subprocess.run([*command, "--windows", "384"], cwd=repository, capture_output=True, text=True, timeout=60,
+                           check=False)  # fmt: skip
+    assert wrong.returncode == 2
+    assert wrong.stderr.strip() == "error: --windows 384: two whole numbers are expected, as in 384/64"
