@@ -30,6 +30,7 @@ from annotator.training.examples import build_packs, collate
 from annotator.training.export import export_fast, export_onnx
 from annotator.training.fit import Hardware, TrainConfig
 from annotator.training.graph import bert_graph
+from annotator.training.local import LocalLayer
 from annotator.training.masked import MaskedConfig, warm_up
 from annotator.training.model import LossWeights, SegmentTagger, read_weights
 from annotator.training.smoothing import smooth
@@ -227,13 +228,15 @@ def test_a_student_learns_from_its_teacher_and_shares_its_table(network, base_fo
     pages = read_pages(repository / "labels" / "gate.jsonl")[:2]
     config = DistilConfig(
         layers=(0, 3), intermediate=32,
-        training=TrainConfig(epochs=1, pack_tokens=512, train_embeddings=False, windows=WINDOWS),
+        training=TrainConfig(epochs=1, pack_tokens=512, train_embeddings=False, windows=WINDOWS, local=[0]),
     )  # fmt: skip
     untaught = make_student(network, config)
-    table = network.encoder.embeddings.word_embeddings.weight
+    table, places = (getattr(network.encoder.embeddings, f"{name}_embeddings").weight for name in ("word", "position"))
     assert torch.equal(untaught.encoder.embeddings.word_embeddings.weight, table)
+    assert [isinstance(layer, LocalLayer) for layer in untaught.encoder.encoder.layer] == [True, False]
     student = distil(pages, network, load_base(str(base_folder)), config, tmp_path / "run", hardware=HARDWARE)
     assert torch.equal(student.encoder.embeddings.word_embeddings.weight, table)
+    assert torch.equal(student.encoder.embeddings.position_embeddings.weight, places)
     assert student.encoder.config.num_hidden_layers == 2
     ids, mask = padded()
     packs = build_packs(pages, load_base(str(base_folder)).tokenizer, WINDOWS, epochs=1, pack_tokens=512, chances=None,
@@ -260,7 +263,7 @@ def test_a_student_learns_from_its_teacher_and_shares_its_table(network, base_fo
 
     export_fast(student, version)
     alone = bert_graph(student).SerializeToString()
-    assert (version / "fast.onnx").stat().st_size < len(alone) - table.numel() + 2000
+    assert (version / "fast.onnx").stat().st_size < len(alone) - table.numel() - 4 * places.numel() + 2000
     for one, other in zip(run(str(version / "fast.onnx"), ids, mask), run(alone, ids, mask), strict=True):
         assert np.array_equal(one, other)
     made = write_manifest(version, WINDOWS, Calibration(review_below=0.9), {}, fast=True)
