@@ -1,10 +1,11 @@
 """What a calibration fitted on held-out pages is worth on gate pages: calibration error, and what is reviewed.
 
-    python scripts/measure_calibration.py --held-out runs/shipped/fold-*/held-out.npz
+    python scripts/measure_calibration.py --held-out runs/shipped/fold-*/held-out.npz [--unseen runs/unseen.jsonl]
         --pages labels/gate.jsonl REAL/gate.jsonl [--risks 0.02 0.05 0.1] [--model VERSION] [--fast]
 
-`held-out.npz` is what scripts/train.py leaves of each fold. The version's graph scores the gate pages on gold
-boundaries; calibrations are fitted on the held-out logits alone. Prints Markdown tables, figures only.
+`held-out.npz` is what scripts/train.py leaves of each fold; `--unseen` are as for scripts/recalibrate.py. The
+version's graph scores the gate pages on gold boundaries; calibrations are fitted on the held-out logits alone. Prints
+Markdown tables, figures only.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ from annotator.dataset import read_pages
 from annotator.metrics import reliability
 from annotator.records import LABELS
 from annotator.registry import Calibration
-from annotator.training.calibrate import fit_calibration, joined, stored, temperature
-from annotator.training.publish import labels_of
+from annotator.training.calibrate import beta_map, fit_calibration, joined, stored, temperature
+from annotator.training.publish import labels_of, unseen
 
 
 class Sample:
@@ -49,15 +50,17 @@ def main() -> int:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--held-out", type=Path, nargs="+", required=True)
-    parser.add_argument("--pages", type=Path, nargs="+", required=True)
+    parser.add_argument("--unseen", type=Path, nargs="*", default=[], help="pages that no weight was trained on")
+    parser.add_argument("--pages", type=Path, nargs="+", required=True, help="to measure on")
     parser.add_argument("--risks", type=float, nargs="+", default=[0.02, 0.05, 0.1])
     parser.add_argument("--models", type=Path)
     parser.add_argument("--model")
     parser.add_argument("--fast", action="store_true")
     args = parser.parse_args()
     try:
-        fold = joined([stored(path) for path in args.held_out])
         classifier = SegmentClassifier.load(args.models, args.model, fast=args.fast)
+        found = [stored(path) for path in args.held_out]
+        fold = joined(found + [unseen(classifier, read_pages(path)) for path in args.unseen])
         samples = [Sample("held out", fold.logits, fold.truth)]
         for path in args.pages:
             pages = read_pages(path)
@@ -83,12 +86,14 @@ def main() -> int:
         promise = "" if fitted.review.guaranteed else " (measured, not promised)"
         print(f"| {risk:g}{promise} | {' | '.join(cells)} |")
 
-    chosen = fit_calibration(fold).calibration
-    alone = temperature(fold.logits.astype(np.float64), fold.truth)
-    print(f"\nLoss on the fold, cross-validated: temperature {fit_calibration(fold).temperature_loss:.4f}, "
-          f"beta map {fit_calibration(fold).beta_loss:.4f}.\n")  # fmt: skip
+    fitted, logits = fit_calibration(fold), fold.logits.astype(np.float64)
+    alone = temperature(logits, fold.truth)
+    mapped = beta_map(logits, logits.argmax(axis=1) == fold.truth, alone)
+    gains = ", ".join(f"{gain:.1f}" for gain in fitted.gains)
+    losses = f"temperature {fitted.temperature_loss:.4f}, beta map {fitted.beta_loss:.4f}"
+    print(f"\nLoss held out, cross-validated: {losses}; the map gains {gains} standard errors by source.\n")
     print("| calibration error (ECE) | " + " | ".join(names) + " |\n" + "|---" * (len(names) + 1) + "|")
-    for name, one in (("temperature alone", alone), ("as fitted", chosen)):
+    for name, one in (("temperature alone", alone), ("with a beta map", mapped)):
         errors = [f"{reliability(*sample.stated(one))[0]:.3f}" for sample in samples]
         print(f"| {name}: {one.temperature} {list(one.top)} | {' | '.join(errors)} |")
     return 0

@@ -89,7 +89,8 @@ def confidence(manifest: Manifest) -> str:
     if found.top:
         shape += f", its largest value put through a beta map {list(found.top)}"
     text = (
-        f"Confidence is {shape}, fitted on {details['calibration_segments']} held-out segments of whole outlets.\n"
+        f"Confidence is {shape}, fitted on {details['calibration_segments']} held-out segments of whole outlets"
+        f"{''.join(f'; {source}' for source in details.get('calibrated_on', ()))}.\n"
         f"A segment is marked for review below {found.review_below}"
     )
     review = details.get("review")

@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 RISK = 0.02
 _PARTS = 5
+_ERRORS = 2.0  # standard errors that a beta map must gain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,13 +46,15 @@ class HeldOut:
 class Fitted:
     """A calibration with the review threshold in it, how that threshold was chosen, and what was compared.
 
-    ``temperature_loss`` and ``beta_loss`` are negative log-likelihoods of being right, cross-validated over articles.
+    ``temperature_loss`` and ``beta_loss`` are negative log-likelihoods of being right, cross-validated over articles;
+    ``gains`` is what the map saves on each source, in standard errors.
     """
 
     calibration: Calibration
     review: Review
     temperature_loss: float
     beta_loss: float
+    gains: tuple[float, ...]
 
 
 def joined(samples: Sequence[HeldOut]) -> HeldOut:
@@ -92,8 +95,8 @@ def fit_calibration(sample: HeldOut, *, risk: float = RISK) -> Fitted:
 
     The beta map (Kull et al. 2017) has three parameters and mends what one temperature cannot, for instance the
     ceiling that label smoothing puts on confidence. It is taken when its loss, cross-validated over articles, is
-    lower by more than one standard error of the paired difference (the one-standard-error rule, Breiman et al. 1984).
-    Where there are several sources, each is judged by what the others fitted: pages to come are a source of their own.
+    lower by more than two standard errors of the paired difference. Where there are several sources, each is judged by
+    what the others fitted, and must gain so much: pages to come are a source of their own.
 
     Raises:
         InputError: there are no held-out segments.
@@ -104,28 +107,30 @@ def fit_calibration(sample: HeldOut, *, risk: float = RISK) -> Fitted:
     articles = np.unique(sample.groups(), return_inverse=True)[1]
     right = logits.argmax(axis=1) == truth
     plain, beta = np.zeros(len(truth)), np.zeros(len(truth))
-    if sample.sources is not None and len(np.unique(sample.sources)) > 1:
-        parts = sample.sources
+    several = sample.sources is not None and len(np.unique(sample.sources)) > 1
+    if several:
+        parts = np.asarray(sample.sources)
     else:  # dealt by size, so that the parts are alike: what stands in one part is never in another
         parts = np.argsort(np.argsort(-np.bincount(articles), kind="stable"), kind="stable")[articles] % _PARTS
     for part in np.unique(parts):
         inside = parts == part
         fitted = temperature(logits[~inside], truth[~inside]) if not inside.all() else Calibration()
-        mapped = _beta(logits[~inside], right[~inside], fitted)
+        mapped = beta_map(logits[~inside], right[~inside], fitted)
         plain[inside] = _loss(logits[inside], right[inside], fitted)
         beta[inside] = _loss(logits[inside], right[inside], mapped)
-    sums = np.bincount(articles, beta - plain)
-    gain, error = -float(sums.mean()), float(sums.std() / np.sqrt(len(sums)))
+    judged = [parts == part for part in np.unique(parts)] if several else [np.ones(len(truth), dtype=bool)]
+    gains = tuple(_gain((plain - beta)[inside], articles[inside]) for inside in judged)
     chosen = temperature(logits, truth)
-    if gain > error:
-        chosen = _beta(logits, right, chosen)
+    if min(gains) > _ERRORS:
+        chosen = beta_map(logits, right, chosen)
     logger.info("calibration: %s (loss %.4f, beta %.4f)", chosen, plain.mean(), beta.mean())
     confidence = probabilities(logits, chosen).max(axis=1)
     review = review_for(confidence, right, articles, risk=risk)
     calibration = Calibration(temperature=chosen.temperature, top=chosen.top, review_below=round(review.below, 4))
     return Fitted(
-        calibration=calibration, review=review, temperature_loss=float(plain.mean()), beta_loss=float(beta.mean())
-    )
+        calibration=calibration, review=review, gains=gains,
+        temperature_loss=float(plain.mean()), beta_loss=float(beta.mean()),
+    )  # fmt: skip
 
 
 def temperature(logits: FloatArray, truth: NDArray[np.int64]) -> Calibration:
@@ -148,7 +153,7 @@ def _features(logits: FloatArray, calibration: Calibration) -> FloatArray:
     return np.stack([np.log(top), -np.log(1 - top)], axis=1)
 
 
-def _beta(logits: FloatArray, right: NDArray[np.bool_], temperature: Calibration) -> Calibration:
+def beta_map(logits: FloatArray, right: NDArray[np.bool_], temperature: Calibration) -> Calibration:
     """Fit the map by logistic regression; a slope below 0 would turn the order round: it is dropped, as there."""
     if right.all() or not right.any():
         return temperature
@@ -163,6 +168,13 @@ def _beta(logits: FloatArray, right: NDArray[np.bool_], temperature: Calibration
             return Calibration(temperature=temperature.temperature, top=top)
         columns.pop(int(slopes.argmin()))
     return temperature
+
+
+def _gain(saved: FloatArray, articles: NDArray[np.int64]) -> float:
+    """Return the mean of the loss saved, summed by article, in its standard errors; 0 where nothing varies."""
+    sums = np.bincount(np.unique(articles, return_inverse=True)[1], saved)
+    error = float(sums.std() / np.sqrt(len(sums)))
+    return float(sums.mean()) / error if error else 0.0
 
 
 def _loss(logits: FloatArray, right: NDArray[np.bool_], calibration: Calibration) -> FloatArray:
@@ -189,6 +201,7 @@ def facts(sample: HeldOut | None, fitted: Fitted | None) -> dict[str, Any]:
             "sources": 1 if sample.sources is None else len(np.unique(sample.sources)),
             "loss_temperature": round(fitted.temperature_loss, 4),
             "loss_beta": round(fitted.beta_loss, 4),
+            "gains_beta": [round(gain, 2) for gain in fitted.gains],
             "ece_in_sample": round(ece, 4),
             "reliability": [[round(b.confidence, 4), round(b.accuracy, 4), b.n] for b in bins],
         },
