@@ -31,7 +31,7 @@ from annotator.registry import model_path, models_folder, read_manifest, write_m
 from annotator.splits import split_by_outlet
 from annotator.training.base import load_base
 from annotator.training.calibrate import RISK, facts, fit_calibration
-from annotator.training.distil import DistilConfig, distil, make_student
+from annotator.training.distil import DistilConfig, claim, distil, make_student
 from annotator.training.export import agreement, export_fast
 from annotator.training.fit import Hardware, has_bf16, pick_device
 from annotator.training.model import LossWeights, SegmentTagger, read_weights
@@ -76,6 +76,7 @@ def main() -> int:
         )[args.fold]  # fmt: skip
         aside = {page.article.article_id for page in held}
         pages = [page for page in pages if page.article.article_id not in aside]
+        claim(args.run, pages)
         folder = model_path(models_folder(args.models), args.model)
         windows = replace(read_manifest(folder).windows, context_tokens=args.context_tokens)
         plan = DistilConfig(layers=tuple(args.layers), intermediate=args.intermediate)

@@ -21,11 +21,11 @@ from transformers import RobertaConfig, RobertaModel
 
 from annotator.classifier import SegmentClassifier
 from annotator.dataset import read_pages
-from annotator.errors import ModelError
+from annotator.errors import InputError, ModelError
 from annotator.pipeline import Annotator
 from annotator.registry import Calibration, find_version, read_manifest, write_manifest
 from annotator.training.base import load_base
-from annotator.training.distil import DistilConfig, Lesson, distil, make_student
+from annotator.training.distil import DistilConfig, Lesson, claim, distil, make_student
 from annotator.training.examples import build_packs, collate
 from annotator.training.export import export_fast, export_onnx
 from annotator.training.fit import Hardware, TrainConfig
@@ -278,6 +278,14 @@ def test_a_student_learns_from_its_teacher_and_shares_its_table(network, base_fo
     assert find_version(models, made.version) == (version, True)
     assert Annotator.load(models, made.version, threads=1).score(text) == fast
     assert find_version(models, "fr-toy") == (version, False)
+
+
+def test_a_student_is_not_taken_for_one_that_was_taught_on_other_pages(repository, tmp_path):
+    pages = read_pages(repository / "labels" / "gate.jsonl")[:3]
+    claim(tmp_path / "run", pages[:2])
+    claim(tmp_path / "run", pages[:2])
+    with pytest.raises(InputError, match="taught on other pages"):
+        claim(tmp_path / "run", pages)
 
 
 def test_a_student_of_another_teacher_is_refused(base_folder, version, tmp_path):

@@ -16,8 +16,9 @@ import torch
 from torch import nn
 from transformers import BertConfig, BertModel
 
-from annotator.dataset import LabelledPage
-from annotator.errors import ModelError
+from annotator.dataset import LabelledPage, digest
+from annotator.errors import InputError, ModelError
+from annotator.registry import replace_text
 from annotator.training.base import Base
 from annotator.training.fit import Hardware, TrainConfig, has_bf16, pick_device, run_packs
 from annotator.training.model import SegmentTagger, read_weights
@@ -135,6 +136,21 @@ def _divergence(student: torch.Tensor, teacher: torch.Tensor, temperature: float
         (student / temperature).log_softmax(-1), (teacher / temperature).log_softmax(-1),
         reduction="batchmean", log_target=True,
     ) * temperature**2  # fmt: skip
+
+
+def claim(folder: Path, pages: Sequence[LabelledPage]) -> None:
+    """Note in ``folder`` which pages a student is taught on there, so that none is calibrated on pages that it knows.
+
+    Raises:
+        InputError: the student there was taught on other pages.
+    """
+    note = folder / "taught-on.txt"
+    folder.mkdir(parents=True, exist_ok=True)
+    if note.is_file() and note.read_text(encoding="utf-8") != digest(pages):
+        raise InputError(
+            f"{folder}: taught on other pages: give --data, --gate and --fold as then, or another folder for --run"
+        )
+    replace_text(note, digest(pages))
 
 
 def distil(
