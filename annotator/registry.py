@@ -111,7 +111,7 @@ def promote(models: Path, version: str, *, back: bool = False) -> None:
     Raises:
         ModelError: the folder is missing or does not match its manifest, or the registry is a package's own folder.
     """
-    _own(models)
+    refuse_package(models)
     if not _VERSION.match(version):
         raise ModelError(f"{models}: {version!r} is not the name of a version")
     read_manifest(models / version)
@@ -163,7 +163,7 @@ def prune(models: Path, *, keep: int, dry_run: bool = False) -> list[str]:
     Raises:
         ModelError: the registry is a package's own folder, or ``keep`` is less than 1.
     """
-    _own(models)
+    refuse_package(models)
     if keep < 1:
         raise ModelError(f"prune: keep {keep}: use 1 or more")
     versions = list_versions(models)
@@ -192,7 +192,7 @@ def adopt(models: Path, source: Path) -> str:
     Raises:
         ModelError: there is none, it is damaged, or ``models`` is a package's own folder.
     """
-    _own(models)
+    refuse_package(models)
     folder = model_path(source)
     version = read_manifest(folder).version
     models.mkdir(parents=True, exist_ok=True)
@@ -204,7 +204,8 @@ def adopt(models: Path, source: Path) -> str:
     return version
 
 
-def _own(models: Path) -> None:
+def refuse_package(models: Path) -> None:
+    """Raise ModelError where ``models`` is an installed package's own folder, which nobody writes to."""
     if "site-packages" in models.resolve().parts:
         raise ModelError(f"{models}: belongs to the installed package: promote in {user_folder()} or name --models")
 

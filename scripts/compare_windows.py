@@ -23,16 +23,20 @@ from annotator.pipeline import score
 from annotator.segmentation import breaks
 from annotator.windows import WindowConfig, encode, plan
 
+SHORTEST, LONGEST = 64, 512  # room for the title and a segment; the positions of the encoder
+
 
 def setting(windows: WindowConfig, given: str) -> WindowConfig:
     """Return ``windows`` with the longest window and the context of a word of the command line.
 
     Raises:
-        InputError: it is not two whole numbers.
+        InputError: it is not two whole numbers, or the window too short or too long.
     """
     longest, _, context = given.partition("/")
     if not (longest.isdecimal() and context.isdecimal()):
         raise InputError(f"--windows {given}: two whole numbers are expected, as in 384/64")
+    if not SHORTEST <= int(longest) <= LONGEST:
+        raise InputError(f"--windows {given}: windows of {SHORTEST} to {LONGEST} tokens are compared")
     return replace(windows, max_tokens=int(longest), context_tokens=int(context))
 
 

@@ -24,7 +24,7 @@ except AnnotatorError as missing:
 
 from annotator.classifier import SegmentClassifier
 from annotator.dataset import digest, read_pages
-from annotator.registry import model_path, models_folder, promote
+from annotator.registry import model_path, models_folder, promote, refuse_package
 from annotator.training.calibrate import RISK, joined, stored
 from annotator.training.publish import recalibrate, unseen
 from annotator.training.recipe import without_gate_outlets
@@ -46,6 +46,7 @@ def main() -> int:
         if not args.held_out and not args.pages:
             raise InputError("nothing to fit on: name --held-out, --pages or both")
         models = models_folder(args.models)
+        refuse_package(models)
         folder = model_path(models, args.model)
         samples, seen = [stored(path) for path in args.held_out], [f"{path.parent.name}" for path in args.held_out]
         gate = read_pages(*args.gate) if args.gate else []

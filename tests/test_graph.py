@@ -163,6 +163,8 @@ def test_local_layers_are_refused_where_there_are_none(base_folder):
     encoder = load_base(str(base_folder)).encoder
     with pytest.raises(ModelError, match="has layers 0 to 3"):
         SegmentTagger(encoder, LossWeights(), local=[4])
+    with pytest.raises(ModelError, match=r"a list is expected, as in local=\[3\]"):
+        SegmentTagger(encoder, LossWeights(), local=3)
     config = RobertaConfig(vocab_size=9, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8)
     with pytest.raises(ModelError, match="a BERT encoder is needed"):
         SegmentTagger(RobertaModel(config, add_pooling_layer=False), LossWeights(), local=[0])

@@ -172,7 +172,10 @@ def test_other_windows_are_compared_by_their_cost_and_worth(repository, tmp_path
     assert [row[0].strip() for row in rows] == ["128/48", "128/0", "384/0"]
     assert float(rows[0][1]) > float(rows[1][1]) > float(rows[2][1]) > 1
     assert all(0.4 < float(row[2].split()[0]) < 1 for row in rows)
-    wrong = subprocess.run([*command, "--windows", "384"], cwd=repository, capture_output=True, text=True, timeout=60,
-                           check=False)  # fmt: skip
-    assert wrong.returncode == 2
-    assert wrong.stderr.strip() == "error: --windows 384: two whole numbers are expected, as in 384/64"
+    refused = {"384": "two whole numbers are expected, as in 384/64", "9/8": "windows of 64 to 512 tokens are compared"}
+    for words, said in refused.items():
+        wrong = subprocess.run(
+            [*command, "--windows", words], cwd=repository, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert wrong.returncode == 2
+        assert wrong.stderr.strip() == f"error: --windows {words}: {said}"

@@ -122,15 +122,11 @@ class _Builder:
         self.add("Squeeze", [self.add("GreaterOrEqual", ["length", f"n{SHORTEST}"], "enough")], "long")
         self.add("Squeeze", ["length"], "tokens")
         for pattern in patterns:
-            first, second = self._cuts(pattern)
+            self.nodes.extend(_cut_nodes(pattern, "length", pattern))
+            first, second = f"{pattern}.first", f"{pattern}.second"
             rest = self.add("Sub", ["length", second], f"{pattern}.last")
             middle = self.add("Sub", [second, first], f"{pattern}.middle")
             self.add("Concat", [first, middle, rest], f"{pattern}.sizes", axis=0)
-
-    def _cuts(self, pattern: str) -> tuple[str, str]:
-        nodes = _cut_nodes(pattern, "length", pattern)
-        self.nodes.extend(nodes)
-        return f"{pattern}.first", f"{pattern}.second"
 
 
 def _attend(inputs: Sequence[str], heads: int, name: str) -> onnx.NodeProto:

@@ -41,8 +41,10 @@ def localise(encoder: object, layers: Sequence[int]) -> None:
     """Make the named layers of a BERT local, in place: the patterns take turns.
 
     Raises:
-        ModelError: the encoder is no BERT, or has no such layer.
+        ModelError: the encoder is no BERT, or has no such layer, or ``layers`` is one number.
     """
+    if isinstance(layers, int):  # --set local=3
+        raise ModelError(f"local layers: a list is expected, as in local=[{layers}], found {layers}")
     if not layers:
         return
     if not isinstance(encoder, BertModel):

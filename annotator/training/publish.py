@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from annotator import __version__
 from annotator.classifier import SegmentClassifier
 from annotator.dataset import LabelledPage, digest
-from annotator.errors import ModelError
+from annotator.errors import InputError, ModelError
 from annotator.records import LABELS
 from annotator.registry import Calibration, read_manifest, replace_text, write_manifest
 from annotator.segmentation import breaks
@@ -46,11 +46,17 @@ def held_out(
 
 
 def unseen(classifier: SegmentClassifier, pages: Sequence[LabelledPage]) -> HeldOut:
-    """Return what a version's graph says of pages that no weight of it was trained on; as :func:`held_out`."""
+    """Return what a version's graph says of pages that no weight of it was trained on; as :func:`held_out`.
+
+    Raises:
+        InputError: there are no pages.
+    """
     return _sample(pages, labels_of(classifier, pages))
 
 
 def _sample(pages: Sequence[LabelledPage], logits: Sequence[NDArray[np.float32]]) -> HeldOut:
+    if not logits:
+        raise InputError("calibration: no pages are held out: name labelled pages")
     counts = np.array([s.weight > 0 for page in pages for s in page.segments])
     return HeldOut(
         logits=np.concatenate(logits)[counts],
