@@ -5,8 +5,9 @@
 
 The student starts from some layers of the teacher, whose embedding tables it keeps, so that fast.onnx reads them in the
 version's model.onnx. One fold of whole outlets of the last --data file is left out of what it is taught with and
-gives its calibration. Pages of outlets that stand in a --gate file are not used. A run that was cut goes on. Prints
-the fast model's version, and on stderr how far it agrees with its teacher on the gate pages.
+gives its calibration; with --final-epochs the student then goes on with every page, the fold's too, and keeps that
+calibration. Pages of outlets that stand in a --gate file are not used. A run that was cut goes on. Prints the fast
+model's version, and on stderr how far it agrees with its teacher on the gate pages.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ except AnnotatorError as missing:
     sys.exit(f"error: {missing}")
 
 from annotator.classifier import SegmentClassifier
-from annotator.dataset import digest, read_pages
+from annotator.dataset import LabelledPage, digest, read_pages
 from annotator.registry import model_path, models_folder, read_manifest, write_manifest
 from annotator.splits import split_by_outlet
-from annotator.training.base import load_base
+from annotator.training.base import Base, load_base
 from annotator.training.calibrate import RISK, facts, fit_calibration
 from annotator.training.distil import DistilConfig, claim, distil, make_student
 from annotator.training.export import agreement, export_fast
@@ -56,6 +57,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--intermediate", type=int, default=DistilConfig().intermediate)
     parser.add_argument("--local", type=int, nargs="*", default=[], help="of the student's, that attend within parts")
     parser.add_argument("--epochs", type=int, default=DistilConfig().training.epochs)
+    parser.add_argument("--final-epochs", type=int, default=0, help="with every page, after that, at half the rate")
     parser.add_argument("--warm-start", type=Path, help="model.safetensors of an earlier teacher's student")
     parser.add_argument("--context-tokens", type=int, default=16, help="neighbours of a window, when it is used")
     parser.add_argument("--fold", type=int, default=0, help="fold (of 5) that is left out and calibrates")
@@ -75,30 +77,33 @@ def main() -> int:
             without_gate_outlets(read_pages(args.data[-1]), gate), folds=5, seed=FOLD_SEED
         )[args.fold]  # fmt: skip
         aside = {page.article.article_id for page in held}
-        pages = [page for page in pages if page.article.article_id not in aside]
+        every, pages = pages, [page for page in pages if page.article.article_id not in aside]
         claim(args.run, pages)
         folder = model_path(models_folder(args.models), args.model)
         windows = replace(read_manifest(folder).windows, context_tokens=args.context_tokens)
         plan = DistilConfig(layers=tuple(args.layers), intermediate=args.intermediate)
         plan = replace(plan, training=replace(plan.training, epochs=args.epochs, local=args.local))
-        taught = read_manifest(folder).details.get("training", {})
-        teacher = SegmentTagger(load_base(args.base).encoder, LossWeights(), local=taught.get("local", ()))
+        trained = read_manifest(folder).details.get("training", {})
+        teacher = SegmentTagger(load_base(args.base).encoder, LossWeights(), local=trained.get("local", ()))
         teachers = args.teacher or [folder / "model.onnx"]
         read_weights(teacher, teachers)
         base = load_base(args.base)
-        if (args.run / WEIGHTS).is_file():
-            student = make_student(teacher, plan)
-            read_weights(student, [args.run / WEIGHTS])
-        else:
-            hardware = Hardware(device=args.device, compile=args.compile)
-            student = distil(pages, teacher, base, plan, args.run, hardware=hardware, warm_start=args.warm_start)
+        hardware = Hardware(device=args.device, compile=args.compile)
+        student = taught_student(pages, teacher, base, plan, args.run, hardware, args.warm_start)
         sample = held_out(student.eval(), held, base, windows, bf16=has_bf16(pick_device(args.device)))
         fitted = fit_calibration(sample, risk=RISK)
+        if args.final_epochs:
+            rates = {name: getattr(plan.training, name) / 2 for name in ("learning_rate", "head_learning_rate")}
+            further = replace(plan, training=replace(plan.training, epochs=args.final_epochs, **rates))
+            claim(args.run / "all", every)
+            student = taught_student(every, teacher, base, further, args.run / "all", hardware, args.run / WEIGHTS)
+            pages = every
         export_fast(smooth(student, sample_rows(pages, base, windows)), folder)
         told = {
             "teacher_sha256": [hashlib.sha256(path.read_bytes()).hexdigest() for path in teachers],
             "layers": args.layers, "intermediate": args.intermediate,
             "training": asdict(plan.training), "warm_start": args.warm_start is not None,
+            "final_epochs": args.final_epochs,
             "train_pages": len(pages), "train_digest": digest(pages),
             **facts(sample, fitted),
         }  # fmt: skip
@@ -111,6 +116,23 @@ def main() -> int:
         return 2
     print(made.version)
     return 0
+
+
+def taught_student(
+    pages: list[LabelledPage],
+    teacher: SegmentTagger,
+    base: Base,
+    plan: DistilConfig,
+    folder: Path,
+    hardware: Hardware,
+    warm_start: Path | None,
+) -> SegmentTagger:
+    """Return the student of a run, from its file where it is done."""
+    if not (folder / WEIGHTS).is_file():
+        return distil(pages, teacher, base, plan, folder, hardware=hardware, warm_start=warm_start)
+    student = make_student(teacher, plan)
+    read_weights(student, [folder / WEIGHTS])
+    return student
 
 
 if __name__ == "__main__":
