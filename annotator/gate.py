@@ -30,6 +30,7 @@ from annotator.registry import FAST_FILES
 logger = logging.getLogger(__name__)
 
 WORST = 10
+TIME = "time against the champion's"
 SPEED_PAGES = 8
 
 
@@ -175,7 +176,7 @@ def judge(
         difference, flipped = found.macro_f1, len(found.flips)
         checks += _differences(found, right, limits, " + ".join(one.name for one in sets))
         if slower is not None:
-            checks.append(_check("time against the champion's", "a few pages", slower, limits.slower, most=True))
+            checks.append(_check(TIME, "a few pages", slower, limits.slower, most=True))
     worst = [
         item
         for one in sets

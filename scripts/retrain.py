@@ -27,6 +27,7 @@ except AnnotatorError as missing:
 
 from transformers.utils import logging as transformers_logging
 
+from annotator.curation import DatasetRules
 from annotator.gatefile import gate_path
 from annotator.labelstudio.client import find_token
 from annotator.registry import adopt, models_folder, user_folder
@@ -59,6 +60,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--held-out-folds", type=int, default=1, help="how many of them are held out in turn")
     parser.add_argument("--risk", type=float, default=RISK, help="error rate aimed at among what is not reviewed")
     parser.add_argument("--quantisation", choices=["int8", "none"], default="int8")
+    parser.add_argument("--allow", action="store_true", help="train on labels of several codebooks side by side")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda", "mps"])
     parser.add_argument("--compile", action="store_true", help="compile the encoder (needs a C++ compiler)")
     parser.add_argument("--resamples", type=int, default=2000)
@@ -87,11 +89,12 @@ def main() -> int:
     try:
         project = None
         if args.project:
-            project = Project(url=args.url, token=find_token(None, args.token_file), title=args.project)
+            token = "" if args.dry_run else find_token(None, args.token_file)  # a dry run asks nothing of the server
+            project = Project(url=args.url, token=token, title=args.project)
         settings = Settings(
             workspace=args.workspace, data=tuple(args.data), models=registry(args.models, dry_run=args.dry_run),
             gate=gate_path(args.gate), gate_data=tuple(args.gate_data), project=project, resamples=args.resamples,
-            hardware=Hardware(device=args.device, compile=args.compile),
+            hardware=Hardware(device=args.device, compile=args.compile), rules=DatasetRules(allow=args.allow),
             recipe=Recipe(
                 base=args.base, config=train_config(args.set), seeds=tuple(args.seeds), folds=args.folds,
                 held_out=args.held_out_folds, risk=args.risk, quantisation=args.quantisation,
@@ -99,7 +102,7 @@ def main() -> int:
             ),
         )  # fmt: skip
         outcome = retrain(settings, until=args.until, dry_run=args.dry_run)
-    except AnnotatorError as error:
+    except (AnnotatorError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     for name, what in outcome.steps.items():

@@ -18,132 +18,16 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 from annotator.errors import AnnotatorError
-from annotator.records import LABELS
-from annotator.registry import Manifest, model_path, models_folder, read_manifest, read_metrics, replace_text
+from annotator.registry import model_path, models_folder, read_metrics, replace_text
+from annotator.training.card import write_card
 
-CARD = """---
-language: fr
-license: apache-2.0
-base_model: {base}
-tags: [token-classification, text-classification, news, attribution]
----
-
-# {version}
-
-Marks the segments of French news pages as `reported_claim`, `attributed_quote`, `editorial_framing` or `boilerplate`
-(labels/GUIDE.md), and in them the source, the cue and the kind of source. One encoder, three linear heads per token;
-pages are read in joint windows of at most {max_tokens} tokens, {context_tokens} of them neighbours on each side.
-
-## Use
-
-For people who review news pages and for counts over many pages. It says whose voice a segment is, not whether what it
-says is true, accurate or sincere; no figure here supports a verdict on an outlet or a person. Not for other languages:
-the vocabulary is trimmed to French.
-
-## Training data
-
-{pages} pages, {segments} segments (digest `{digest}`). They are the train split of labels/, written for this project
+ORIGIN = """They are the train split of labels/, written for this project
 with invented outlets and people, and real French web pages (dailies, agencies, aggregators, partisan sites, blogs,
 institutions, West African and Algerian press), each read once by a reader who followed the same codebook. The real
 pages are not redistributed: their text belongs to their publishers. Their topics lean to politics, disinformation,
-the gilets jaunes, gender and climate. No page of an outlet of a gate file was trained on.
-
-## Figures
-
-Own segmentation, scored against gold segments; intervals by resampling articles. † pages that are not redistributed.
-
-{table}
-
-{confidence}
-
-![Reliability](reliability.svg)
-
-The quantised graph
-agrees with torch on {parity} of the gate segments. Proven on x86-64 with AVX-512 VNNI; on processors without VNNI the
-8-bit products may saturate, which was not measured.
-"""
-
-
-def table(metrics: dict[str, Any]) -> str:
-    """Return a Markdown table with a row for each evaluation."""
-    head = ["pages", "macro-F1 [95 %]", *(f"F1 {label}" for label in LABELS), "ECE", "signature"]
-    rows = [head, ["---"] * len(head)]
-    for name, data in metrics.items():
-        own = data["own"]
-        macro = own["macro_f1"]
-        labels = [own["labels"][str(label)]["f1"]["value"] for label in LABELS]
-        rows.append(
-            [name, f"{macro['value']:.3f} [{macro['low']:.3f}, {macro['high']:.3f}]", *(f"{n:.3f}" for n in labels),
-             f"{own['calibration']['ece']:.3f}", f"`{own['signature']}`"]
-        )  # fmt: skip
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
-
-
-def confidence(manifest: Manifest) -> str:
-    """Return what a stated confidence rests on, and what the review mark promises."""
-    found, details = manifest.calibration, manifest.details
-    shape = f"softmax at temperature {found.temperature}"
-    if found.top:
-        shape += f", its largest value put through a beta map {list(found.top)}"
-    text = (
-        f"Confidence is {shape}, fitted on {details['calibration_segments']} held-out segments of whole outlets"
-        f"{''.join(f'; {source}' for source in details.get('calibrated_on', ()))}.\n"
-        f"A segment is marked for review below {found.review_below}"
-    )
-    review = details.get("review")
-    if review is None:
-        return f"{text}, which was 15 % of the held-out segments."
-    promise = (
-        f"Conformal risk control bounds the expected share of an article's segments that are wrong and not reviewed\n"
-        f"by {review['risk']:.0%}, for articles exchangeable with the {details['calibration']['articles']} held out."
-        if review["conformal"]
-        else f"That is measured, not guaranteed (conformal risk control: {review['assumption']})."
-    )
-    return (
-        f"{text}: of the held-out segments {review['share']:.0%} are, and {review['error']:.1%} of the others\n"
-        f"are wrong (aim: {review['risk']:.0%}).\n{promise}"
-    )
-
-
-def diagram(metrics: dict[str, Any]) -> str:
-    """Return an SVG: accuracy against stated confidence, a line for each evaluation, and the diagonal."""
-    colours = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd")
-
-    def at(stated: float, right: float) -> str:
-        return f"{40 + 320 * stated:.1f},{340 - 320 * right:.1f}"
-
-    parts = ['<path d="M40,20 V340 H360" fill="none" stroke="#333"/>',
-             f'<path d="M{at(0, 0)} L{at(1, 1)}" stroke="#999" stroke-dasharray="4"/>']  # fmt: skip
-    parts += [f'<text x="{40 + 320 * n / 4:.0f}" y="356" text-anchor="middle">{n / 4:g}</text>' for n in range(5)]
-    parts += [f'<text x="34" y="{344 - 320 * n / 4:.0f}" text-anchor="end">{n / 4:g}</text>' for n in range(5)]
-    parts.append('<text x="200" y="374" text-anchor="middle">stated confidence (line: share that is right)</text>')
-    for number, (name, data) in enumerate(metrics.items()):
-        bins = data["own"]["calibration"]["bins"]
-        colour = colours[number % len(colours)]
-        line = " L".join(at(one["confidence"], one["accuracy"]) for one in bins)
-        parts.append(f'<path d="M{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        ece = data["own"]["calibration"]["ece"]
-        shown = name.replace("&", "&amp;").replace("<", "&lt;")
-        parts.append(f'<text x="50" y="{34 + 16 * number}" fill="{colour}">{shown}: ECE {ece:.3f}</text>')
-    body = "".join(parts)
-    return (
-        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 380 384" font-family="sans-serif" font-size="12">'
-        f'<rect width="380" height="384" fill="#fff"/>{body}</svg>\n'
-    )
-
-
-def card(manifest: Manifest, metrics: dict[str, Any]) -> str:
-    """Return the text of the model card."""
-    details = manifest.details
-    return CARD.format(
-        version=manifest.version, base=details["base"], max_tokens=manifest.windows.max_tokens,
-        context_tokens=manifest.windows.context_tokens, pages=details["train_pages"],
-        segments=details["train_segments"], digest=details["train_digest"][:12], table=table(metrics),
-        confidence=confidence(manifest), parity=f"{details['parity']:.1%}",
-    )  # fmt: skip
+the gilets jaunes, gender and climate."""
 
 
 def main() -> int:
@@ -165,8 +49,7 @@ def main() -> int:
         for data in metrics.values():
             data.pop("error", None)  # of one file; profiles want that of all
         if metrics:
-            replace_text(folder / "README.md", card(read_manifest(folder), metrics))
-            replace_text(folder / "reliability.svg", diagram(metrics))
+            write_card(folder, metrics, ORIGIN)
         kept = read_metrics(folder)
         kept |= {key: json.loads(path.read_text(encoding="utf-8"))["error"] for key, path in errors.items()}
         metrics = {**(metrics or kept), **{key: kept[key] for key in ("error", "error_fast") if key in kept}}

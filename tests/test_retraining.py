@@ -7,19 +7,25 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from retraining_loop import LOOSE, make, relabelled, settings
 
 from annotator.classifier import SegmentClassifier
+from annotator.curation import DatasetRules
 from annotator.dataset import read_pages, write_pages
 from annotator.errors import InputError
+from annotator.gate import TIME
 from annotator.gatefile import read_gate, write_gate
 from annotator.labelstudio.lock import LockedError, hold
 from annotator.records import Label
 from annotator.registry import current_version, list_versions, promote, read_manifest
 from annotator.retraining.run import retrain
+from annotator.retraining.steps import Run, still_there
+from annotator.training.fit import TrainConfig
+from annotator.training.recipe import Recipe
 
 # torch, transformers and the exporter announce their own deprecations; they are not ours to mend.
 pytestmark = [
@@ -37,7 +43,7 @@ def loop(tmp_path_factory):
     folder = make(tmp_path_factory.mktemp("loop"))
     before = retrain(settings(folder), dry_run=True)
     assert not (folder / "loop").exists()
-    assert before.steps == {"pull": "unchanged", "check": "would run"}
+    assert before.steps == {"pull": "unchanged"} | dict.fromkeys(STEPS[1:], "would run")
     return folder, retrain(settings(folder))
 
 
@@ -54,6 +60,10 @@ def test_the_first_run_puts_a_version_in_use_with_its_lineage(loop):
     metrics = json.loads((folder / "models" / outcome.version / "metrics.json").read_text("utf-8"))
     assert set(metrics) == {"labels/gate", "error"}
     assert SegmentClassifier(folder / "models" / outcome.version).error is not None  # profiles are corrected with it
+    card = (folder / "models" / outcome.version / "README.md").read_text("utf-8")
+    assert f"# {outcome.version}" in card
+    assert "train.jsonl, with 0 annotations of reviewers" in card
+    assert (folder / "models" / outcome.version / "reliability.svg").is_file()
     assert "gate: done" in (folder / "loop" / "log.txt").read_text(encoding="utf-8")
 
 
@@ -70,9 +80,74 @@ def test_what_was_rolled_back_is_not_promoted_again(loop):
     assert other.version != first.version
     assert current_version(folder / "models") == other.version
     promote(folder / "models", first.version, back=True)
-    again = retrain(settings(folder, recipe=replace(settings(folder).recipe, seeds=(2,))))
-    assert again.steps == dict.fromkeys(STEPS, "unchanged")
-    assert current_version(folder / "models") == first.version
+    for changed in ({}, {"resamples": 101}):  # judged anew, it is still the version that somebody took back
+        again = retrain(settings(folder, recipe=replace(settings(folder).recipe, seeds=(2,)), **changed))
+        assert again.steps["promote"].startswith(f"unchanged: {other.version} was taken out of use since")
+        assert again.steps["gate"] == ("done" if changed else "unchanged")
+        assert current_version(folder / "models") == first.version
+
+
+def _reviewed(path, origin, *, annotation=7, codebook=1):
+    """Write the pages of ``path`` with one annotation each, and return where."""
+    pages = read_pages(path)
+    found = [
+        replace(page, annotations=({
+            "annotator": "annotator-1", "annotation_id": annotation + number, "task_id": number, "codebook": codebook,
+            "segments": [item | {"origin": origin} for item in page.to_dict()["segments"]],
+        },))
+        for number, page in enumerate(pages)
+    ]  # fmt: skip
+    out = path.with_name(f"{origin}-{annotation}-{codebook}.jsonl")
+    write_pages(found, out)
+    return out
+
+
+def test_weights_and_annotations_make_another_dataset(loop):
+    folder, _ = loop
+    runs = {}
+    for origin, annotation in (("drawn", 7), ("kept", 7), ("drawn", 700)):
+        data = _reviewed(folder / "train.jsonl", origin, annotation=annotation)
+        done = retrain(settings(folder, workspace=folder / "weights", data=(data,)), until="dataset")
+        found = json.loads((folder / "weights" / "steps" / "dataset.json").read_text("utf-8"))["result"]
+        assert sorted(found["annotations"]) == list(range(annotation, annotation + found["pages"]))
+        assert found["origins"][origin] == found["segments"]
+        runs[origin, annotation] = done.folder, found["digest"]
+    assert len({made for made, _ in runs.values()}) == 3
+    assert len({digest for _, digest in runs.values()}) == 2  # who says it changes no weight
+
+
+def test_codebooks_are_mixed_only_when_allowed(loop):
+    folder, _ = loop
+    old = _reviewed(folder / "train.jsonl", "drawn", codebook=0)
+    pages = read_pages(folder / "train.jsonl")
+    write_pages(pages[:1], folder / "one.jsonl")
+    given = {"workspace": folder / "mixed", "data": (old, folder / "one.jsonl")}
+    with pytest.raises(InputError, match="several codebooks"):
+        retrain(settings(folder, **given), until="dataset")
+    retrain(settings(folder, **given, rules=DatasetRules(allow=True)), until="dataset")
+
+
+@pytest.mark.parametrize(("wrong", "said"), [
+    ({"risk": 7.0}, "between 0 and 1"), ({"folds": 1}, "hold out no more"), ({"held_out": 9}, "9 folds of 5"),
+    ({"seeds": ()}, "0 seeds"), ({"config": replace(TrainConfig(), epochs=0)}, "0 epochs"),
+    ({"warm_start": Path("nowhere")}, "no such file or folder"),
+])  # fmt: skip
+def test_what_would_fail_after_hours_is_refused_at_once(wrong, said):
+    with pytest.raises(InputError, match=said):
+        Recipe(**wrong)
+
+
+def test_data_that_is_not_there_is_named(loop):
+    folder, _ = loop
+    with pytest.raises(InputError, match=r"nowhere\.jsonl: no such file"):
+        settings(folder, data=(folder / "nowhere.jsonl",))
+
+
+def test_a_refusal_for_time_alone_is_judged_again(loop):
+    run = Run(settings=settings(loop[0]))
+    assert still_there(run, "gate", {"failed": []})
+    assert still_there(run, "gate", {"failed": [TIME, "megabytes"]})
+    assert not still_there(run, "gate", {"failed": [TIME]})
 
 
 def test_a_poisoned_set_is_refused_and_nothing_changes(loop):
@@ -106,7 +181,7 @@ def test_until_stops_and_a_broken_page_stops_before_training(loop):
         retrain(settings(folder, data=(folder / "broken.jsonl",)))
     gate = read_pages(folder / "labels" / "gate.jsonl")
     write_pages(gate, folder / "gate-only.jsonl")
-    with pytest.raises(InputError, match="none may train"):
+    with pytest.raises(InputError, match="none is left to train on"):
         retrain(settings(folder, data=(folder / "gate-only.jsonl",)))
 
 

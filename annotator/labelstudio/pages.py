@@ -159,7 +159,7 @@ def build_pages(
 
     Tasks that show the same text are one page. Where an article's text changed, the task pushed last counts and the
     older annotations go to the quarantine. ``previous`` keeps what was decided about a page elsewhere: its split,
-    genre, topic and features.
+    genre, topic and features; and the codebook of annotations that nobody touched since.
     """
     by_article: dict[str, list[ReadTask]] = {}
     quarantine: list[dict[str, Any]] = []
@@ -189,6 +189,10 @@ def _page(tasks: Sequence[ReadTask], previous: LabelledPage | None) -> tuple[Lab
         else:
             reason = f"the article's text changed since: task {tasks[-1].task_id} shows the new one"
             refused += [_aside(item.record, article.article_id, reason) for item in task.annotations]
+    before = {_touched(item): item["codebook"] for item in (previous.annotations if previous else ())}
+    kept = [
+        replace(item, record={**item.record, "codebook": before.get(_touched(item.record), CODEBOOK)}) for item in kept
+    ]
     usable = [item for item in kept if item.segments]
     if not usable:
         reason = "skipped by everyone who opened it"
@@ -205,6 +209,10 @@ def _page(tasks: Sequence[ReadTask], previous: LabelledPage | None) -> tuple[Lab
     if problems := check([replace(page, split=None)], where="pull"):
         return None, refused + [_aside(item.record, article.article_id, problems[0]) for item in kept]
     return page, refused
+
+
+def _touched(record: Mapping[str, Any]) -> tuple[Any, Any]:
+    return record.get("annotation_id"), record.get("updated_at")
 
 
 def _aside(record: Mapping[str, Any], article_id: str, reason: str) -> dict[str, Any]:

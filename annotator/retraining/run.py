@@ -12,7 +12,7 @@ from typing import Any
 
 from annotator.errors import InputError
 from annotator.labelstudio.lock import hold
-from annotator.registry import replace_text
+from annotator.registry import current_version, replace_text
 from annotator.retraining import steps
 from annotator.retraining.journal import Record, inputs_digest, read_record, write_record
 from annotator.retraining.steps import Run, Settings
@@ -50,8 +50,8 @@ class Outcome:
 def retrain(settings: Settings, *, until: str | None = None, dry_run: bool = False) -> Outcome:
     """Run every step whose inputs changed, in order, up to ``until``; a refusal of the gate ends the run.
 
-    ``dry_run`` says what would run; it stops at the first such step, since the others depend on it. It neither asks
-    Label Studio nor writes anything.
+    ``dry_run`` says what would run: the first step whose inputs changed, and all after it, as far as the gate lets
+    them. It neither asks Label Studio nor writes anything.
 
     Raises:
         InputError: an unknown step, or data or gate that cannot be used.
@@ -81,11 +81,14 @@ def _steps(settings: Settings, until: str | None, *, dry_run: bool) -> Outcome:
             break
         if name == "check":
             steps.load_gate(run)
-        said[name] = _step(run, name, do, dry_run=dry_run)
-        if said[name] == "would run" and name != "pull":
+        if "would run" in [what for step, what in said.items() if step != "pull"]:
+            said[name] = "would run"  # what it rests on is not there yet
+        else:
+            said[name] = _step(run, name, do, dry_run=dry_run)
+        if name == until or not run.results.get("gate", {"passed": True})["passed"]:
             break
-        if name == until or (name == "gate" and not run.results["gate"]["passed"]):
-            break
+        if said[name] == "unchanged" and name == "promote" and current_version(settings.models) != run.version:
+            said[name] += f": {run.version} was taken out of use since (annotator models promote {run.version})"
     gate = run.results.get("gate")
     return Outcome(
         steps=said,

@@ -12,10 +12,10 @@ from typing import Any
 
 from annotator import __version__
 from annotator.classifier import SegmentClassifier
-from annotator.curation import check_codebooks
-from annotator.dataset import LabelledPage, check_paths, digest, leakage, read_pages, write_pages
+from annotator.curation import DatasetRules, training_set
+from annotator.dataset import LabelledPage, check_paths, digest, read_pages, write_pages
 from annotator.errors import InputError, RecordError
-from annotator.gate import judge, measure, megabytes, slowness
+from annotator.gate import TIME, judge, measure, megabytes, slowness
 from annotator.gatefile import GateFile, GateSet, gate_sets, read_gate, set_result
 from annotator.labelstudio.client import Server
 from annotator.labelstudio.convert import article_of
@@ -25,16 +25,16 @@ from annotator.labelstudio.project import open_project
 from annotator.labelstudio.pull import pull
 from annotator.labelstudio.push import PushOptions, push
 from annotator.labelstudio.switch import switch
-from annotator.merging import SegmentWeights, weighted
 from annotator.pipeline import score
 from annotator.records import Article
 from annotator.registry import Calibration, current_version, model_path, promote, read_manifest, replace_text
 from annotator.retraining.journal import files_digest, inputs_digest, read_record
 from annotator.training.base import load_base
 from annotator.training.calibrate import facts, fit_calibration
+from annotator.training.card import write_card
 from annotator.training.fit import Hardware
 from annotator.training.publish import publish
-from annotator.training.recipe import Recipe, hold_out, start_files, train, without_gate_outlets
+from annotator.training.recipe import Recipe, hold_out, start_files, train
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +74,19 @@ class Settings:
     hardware: Hardware = field(default_factory=Hardware)
     project: Project | None = None
     resamples: int = 2000
+    rules: DatasetRules = field(default_factory=DatasetRules)
+
+    def __post_init__(self) -> None:
+        """Refuse what a step would stumble over after hours.
+
+        Raises:
+            InputError: a file of ``data`` or ``gate_data`` is not there, or there is no resample.
+        """
+        for path in (*self.data, *self.gate_data):
+            if not path.exists():
+                raise InputError(f"{path}: no such file: name labelled pages")
+        if self.resamples < 1:
+            raise InputError(f"--resamples {self.resamples}: at least 1 is needed")
 
     @property
     def reviewed(self) -> Path:
@@ -103,7 +116,8 @@ class Run:
         base = Path(recipe.base)
         warm = None if recipe.warm_start is None else files_digest(start_files(recipe))
         inputs = [
-            self.results["dataset"]["digest"], asdict(recipe) | {"warm_start": warm, "base": base.name},
+            self.results["dataset"]["digest"], self.results["dataset"]["annotations"],
+            asdict(recipe) | {"warm_start": warm, "base": base.name},
             files_digest([base]) if base.is_dir() else recipe.base,
         ]  # fmt: skip
         return self.settings.workspace / "runs" / inputs_digest(inputs)[:12]
@@ -155,10 +169,10 @@ def check_data(run: Run) -> dict[str, Any]:
 
 
 def make_dataset(run: Run) -> dict[str, Any]:
-    """Put the training pages together: the reviewed form of a page counts, gate outlets and near-duplicates go.
+    """Put the training pages together by the rules of annotator.curation; the reviewed form of a page counts.
 
     Raises:
-        InputError: nothing is left to train on, or the labels follow several codebooks.
+        InputError: nothing is left to train on, or the labels follow several codebooks and the rules do not allow it.
     """
     gate = [page for one in run.sets for page in one.pages]
     pages: dict[str, LabelledPage] = {}
@@ -168,30 +182,18 @@ def make_dataset(run: Run) -> dict[str, Any]:
         if path in {run.settings.data[-1] if run.settings.data else None, run.settings.reviewed}:
             use |= {page.article.article_id for page in found}
         pages |= {page.article.article_id: page for page in found}
-    allowed = without_gate_outlets(list(pages.values()), gate)
-    clean = [page for page in allowed if not leakage([page], gate)] if leakage(allowed, gate) else allowed
-    if not clean:
-        raise InputError(f"dataset: of {len(pages)} pages none may train: give --data pages of outlets not in the gate")
-    check_codebooks(clean)
-    clean.sort(key=lambda page: page.article.article_id)
-    annotations = [
-        {
-            "article_id": page.article.article_id,
-            **{name: item.get(name) for name in ("task_id", "annotation_id", "annotator", "updated_at")},
-        }
-        for page in clean
-        for item in page.annotations
-    ]
-    value = digest(clean)
+    made = training_set(pages.values(), gate=gate, rules=run.settings.rules)
     folder = run.settings.workspace / "data"
     folder.mkdir(parents=True, exist_ok=True)
-    write_pages(clean, folder / f"{value[:12]}.jsonl")
-    replace_text(folder / f"{value[:12]}.annotations.json", json.dumps(annotations, indent=1) + "\n")
+    write_pages(made.pages, folder / f"{made.digest[:12]}.jsonl")
+    lineage = [dict(item) for item in made.lineage]
+    replace_text(folder / f"{made.digest[:12]}.annotations.json", json.dumps(lineage, indent=1) + "\n")
     return {
-        "digest": value, "pages": len(clean), "segments": sum(len(page.segments) for page in clean),
-        "annotations": [item["annotation_id"] for item in annotations if item["annotation_id"] is not None],
-        "gate_outlets_left_out": len(pages) - len(allowed), "near_duplicates_left_out": len(allowed) - len(clean),
-        "like_the_use": sorted(use & {page.article.article_id for page in clean}),
+        "digest": made.digest, "pages": len(made.pages), "segments": sum(len(page.segments) for page in made.pages),
+        "annotations": [item["annotation_id"] for item in lineage if item["annotation_id"] is not None],
+        "origins": dict(made.origins), "codebooks": list(made.codebooks),
+        "left_out": {reason: len(ids) for reason, ids in made.left_out.items()},
+        "like_the_use": sorted(use & {page.article.article_id for page in made.pages}),
     }  # fmt: skip
 
 
@@ -211,7 +213,7 @@ def train_model(run: Run) -> dict[str, Any]:
 
 def _trained(run: Run) -> tuple[Any, Any, list[LabelledPage]]:
     recipe, hardware = run.settings.recipe, run.settings.hardware
-    pages = [weighted(page, SegmentWeights()) for page in read_pages(dataset_file(run))]
+    pages = read_pages(dataset_file(run))
     ids = set(run.results["dataset"]["like_the_use"])
     use = [page for page in pages if page.article.article_id in ids]
     sample = hold_out(pages, use, recipe, run.folder, hardware=hardware)
@@ -256,7 +258,15 @@ def evaluate_models(run: Run) -> dict[str, Any]:
             errors = [one.pop("error") for one in plain.values()]
             plain["error"] = errors[0] if len(errors) == 1 else _error(folder, run)
             replace_text(folder / "metrics.json", json.dumps(plain, indent=1, ensure_ascii=False) + "\n")
+            shown = {one.name if one.open_text else f"{one.name} †": plain[one.name] for one in run.sets}
+            write_card(folder, shown, _origin(read_manifest(folder).details))
     return {"champion": versions["champion"]}
+
+
+def _origin(details: Mapping[str, Any]) -> str:
+    """Say for the model card where the pages of a version that this loop made are from."""
+    reviewed = len(details["lineage"]["annotations"])
+    return f"They are labelled pages of {', '.join(details['data'])}, with {reviewed} annotations of reviewers."
 
 
 def _error(folder: Path, run: Run) -> dict[str, Any]:
@@ -283,7 +293,8 @@ def judge_model(run: Run) -> dict[str, Any]:
         resamples=run.settings.resamples,
     )  # fmt: skip
     replace_text(run.folder / "verdict.json", json.dumps(verdict.to_dict(), indent=2, ensure_ascii=False) + "\n")
-    return {"passed": verdict.passed, "lines": verdict.lines()}
+    failed = [check.name for check in verdict.checks if not check.passed]
+    return {"passed": verdict.passed, "failed": failed, "lines": verdict.lines()}
 
 
 def promote_model(run: Run) -> dict[str, Any]:
@@ -332,7 +343,7 @@ def inputs_of(run: Run, step: str) -> Any:
     """Return what a step's result depends on, as JSON; a step whose inputs are as before is not done again."""
     settings = run.settings
     if step in {"check", "dataset"}:
-        return [files_digest(run.sources), [one.digest for one in run.sets], __version__]
+        return [files_digest(run.sources), [one.digest for one in run.sets], asdict(settings.rules), __version__]
     if step == "train":
         return run.folder.name
     if step == "export":
@@ -343,7 +354,8 @@ def inputs_of(run: Run, step: str) -> Any:
     if step == "gate":
         return [run.version, run.champion, frozen, files_digest([settings.gate]), settings.resamples, __version__]
     if step == "promote":
-        return [run.version, run.champion, run.results["gate"]]
+        # Not the verdict's figures: judged anew, a version that was rolled back since stays out of use.
+        return [run.version, run.champion, run.results["gate"]["passed"]]
     assert step == "predict"
     assert settings.project is not None
     with settings.project.opened() as (server, found):
@@ -355,6 +367,8 @@ def still_there(run: Run, step: str, result: Mapping[str, Any]) -> bool:
     """Say whether what a finished step left behind is whole."""
     if step == "dataset":
         return (run.settings.workspace / "data" / f"{result['digest'][:12]}.jsonl").is_file()
+    if step == "gate":  # a busy machine is no reason to refuse a model for good
+        return result.get("failed") != [TIME]
     if step == "export":
         folder = run.settings.models / str(result["version"])
         if not (folder / "manifest.json").is_file():

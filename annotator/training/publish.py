@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 import tempfile
@@ -199,9 +198,3 @@ def labels_of(classifier: SegmentClassifier, pages: Sequence[LabelledPage]) -> l
         )
         found.append(classifier.logits(encoded).labels)
     return found
-
-
-def write_card(folder: Path, text: str, metrics: Mapping[str, Any]) -> None:
-    """Write the model card ``README.md`` and ``metrics.json`` into a model folder."""
-    replace_text(folder / "README.md", text)
-    replace_text(folder / "metrics.json", json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")

@@ -54,6 +54,21 @@ class Recipe:
     quantisation: Quantisation = "int8"
     warm_start: Path | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse what would fail after the training, or train nothing.
+
+        Raises:
+            InputError: an impossible number of epochs, seeds or folds, a risk outside (0, 1), no such start.
+        """
+        if self.config.epochs < 1 or not self.seeds:
+            raise InputError(f"{self.config.epochs} epochs, {len(self.seeds)} seeds: one at least of both")
+        if self.folds == 1 or self.folds < 0 or not 0 <= self.held_out <= max(self.folds, 1):
+            raise InputError(f"{self.held_out} folds of {self.folds}: make 2 or more (0: none), hold out no more")
+        if not 0 < self.risk < 1:
+            raise InputError(f"--risk {self.risk}: a share of errors between 0 and 1 is needed, for instance 0.02")
+        if self.warm_start is not None and not self.warm_start.exists():
+            raise InputError(f"--warm-start {self.warm_start}: no such file or folder")
+
 
 def train_config(given: Sequence[str], *, augment: bool = True) -> TrainConfig:
     """Build the configuration from ``NAME=VALUE`` pairs (``windows.NAME`` and so on for its parts).

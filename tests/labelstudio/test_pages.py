@@ -8,6 +8,7 @@ import pytest
 from scored_pages import NASTY, PAGE, annotation, linked, scored, task
 
 from annotator.dataset import check, read_pages, write_pages
+from annotator.labelled import CODEBOOK
 from annotator.labelstudio.convert import prediction
 from annotator.labelstudio.pages import build_pages, pseudonym, read_task
 
@@ -165,6 +166,17 @@ def test_split_and_genre_that_were_decided_elsewhere_stay():
     previous = {"p1": replace(page, split="gate", genre="daily", topic="port", features="grue")}
     (again,), _ = build(task(scored()), previous=previous)
     assert (again.split, again.genre, again.topic, again.features) == ("gate", "daily", "port", "grue")
+
+
+def test_the_codebook_of_the_day_stays_until_somebody_touches_the_work():
+    work = annotation(prediction(scored())["result"], updated="2026-03-03T10:00:00Z")
+    (page,), _ = build(task(scored(), annotations=[work]))
+    old = replace(page, annotations=tuple({**item, "codebook": 0} for item in page.annotations))
+    before = {page.article.article_id: old}
+    (again,), _ = build(task(scored(), annotations=[work]), previous=before)
+    assert [item["codebook"] for item in again.annotations] == [0]
+    (touched,), _ = build(task(scored(), annotations=[work | {"updated_at": "2026-04-01T10:00:00Z"}]), previous=before)
+    assert [item["codebook"] for item in touched.annotations] == [CODEBOOK]
 
 
 @pytest.mark.parametrize("user", [4, {"id": 4, "email": "x@example.org"}])
