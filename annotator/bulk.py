@@ -47,9 +47,12 @@ class EngineConfig:
 
     @classmethod
     def for_threads(cls, threads: int | None = None, workers: int | None = None) -> EngineConfig:
-        """Share ``threads`` (default: the cores this process may use) out among ``workers`` (default: as many)."""
+        """Share ``threads`` (default: the cores this process may use) out among ``workers`` (default: as many).
+
+        More workers than threads have one each: up to four times as many, which hide Python's steps behind inference.
+        """
         total = threads or usable_cores()
-        chosen = min(workers or total, total)
+        chosen = min(workers or total, 4 * total)
         return cls(workers=chosen, session_threads=max(1, total // chosen), ahead=max(64, 8 * chosen))
 
 

@@ -150,7 +150,7 @@ class _joined:  # noqa: N801 -- a context manager
                 ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
             else:
                 ray.init(address=self._address, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        except Exception as error:  # Ray raises bare ones when it does not start in time
             where = self._address or "a cluster on this machine"
             raise AnnotatorError(f"{where}: no Ray cluster answers ({' '.join(str(error).split())[:200]})") from error
         self._mine = True
@@ -284,10 +284,21 @@ class _Maker:
         return {"made": [pickle.dumps(found)]}
 
 
+def _check_room(ray: Any, cluster: ClusterConfig) -> None:
+    """Refuse an actor that no node has room for: Ray would wait for such a node for ever."""
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    most = int(max(node.get("CPU", 0) for node in nodes))
+    if cluster.threads > most:
+        raise AnnotatorError(f"--threads {cluster.threads}: no node of the Ray cluster has more than {most} cores")
+    if cluster.device == "cuda" and not any(node.get("GPU") for node in nodes):
+        raise AnnotatorError("--device cuda: no node of the Ray cluster has a graphics card: use --device cpu")
+
+
 def _made(
     ray: Any, rows: list[dict[str, bytes]], folder: Path, model: Path, config: ShardConfig, cluster: ClusterConfig
 ) -> Iterator[Any]:
     """Yield what the actors make, as they make it."""
+    _check_room(ray, cluster)
     cores = int(ray.cluster_resources().get("CPU", 1))
     actors = cluster.actors or max(1, cores // cluster.threads)
     dataset = (

@@ -24,8 +24,9 @@ from annotator.files import decode, open_bytes, reading
 from annotator.html import html_to_article
 from annotator.records import Article
 
-# Larger than what crawlers keep of a page (Common Crawl: 5 MiB), small enough to hold several at a time.
-LARGEST_PAGE = 32 << 20
+# Larger than what crawlers keep of a page (Common Crawl: 5 MiB); its tree of HTML takes some 25 times as much memory.
+LARGEST_PAGE = 8 << 20
+_LONGEST_HEADER = 1 << 16
 _HTML = frozenset({"text/html", "application/xhtml+xml"})
 _CHUNK = re.compile(rb"[0-9A-Fa-f]{1,8}[ \t]*(?:;[^\r\n]*)?\r\n")
 
@@ -35,16 +36,24 @@ class _Unbroken:
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
+        self._tail = b""
         self.error: OSError | EOFError | zlib.error | None = None
+
+    @property
+    def in_header(self) -> bool:
+        """Whether what was read ends within the header of a record, which FastWARC passes over in silence."""
+        return self._tail.rpartition(b"\r\n\r\n")[2].startswith(b"WARC/")
 
     def read(self, size: int = -1) -> bytes:
         if self.error is not None:
             return b""
         try:
-            return self._stream.read(size)
+            data = self._stream.read(size)
         except (OSError, EOFError, zlib.error) as error:
             self.error = error
             return b""
+        self._tail = (self._tail + data)[-_LONGEST_HEADER:]
+        return data
 
     def tell(self) -> int:
         return self._stream.tell()
@@ -76,6 +85,8 @@ def read_crawl(path: Path) -> Iterator[tuple[int, Article | InputError]]:
                 raise InputError(f"not a sound WARC file ({error}): copy or download it again") from error
         if stream.error is not None:
             raise stream.error
+        if stream.in_header:
+            raise InputError("the file is cut short within a record's header: copy or download it again")
 
 
 def _page(record: Any, number: int, path: Path) -> Iterator[tuple[int, Article | InputError]]:
@@ -117,7 +128,7 @@ def _page(record: Any, number: int, path: Path) -> Iterator[tuple[int, Article |
 def _body(record: Any) -> bytes:
     data: bytes = record.reader.read(LARGEST_PAGE + 1)
     if len(data) > LARGEST_PAGE:
-        raise InputError(f"a page of more than {LARGEST_PAGE >> 20} MiB: left out")
+        raise _too_large()
     if len(data) < record.content_length:
         raise InputError("the record is cut short: copy or download the file again")
     return data
@@ -147,17 +158,27 @@ def _decoded(data: bytes, coding: str | None, *, transfer: bool) -> bytes:
             return data
         raise InputError(f"the page's {name} data are damaged") from error
     if len(unpacked) > LARGEST_PAGE:
-        raise InputError(f"a page of more than {LARGEST_PAGE >> 20} MiB unpacked: left out")
+        raise _too_large("unpacked")
     return unpacked
 
 
 def _inflated(data: bytes) -> bytes:
     for bits in (zlib.MAX_WBITS, -zlib.MAX_WBITS):  # servers send either
+        unpacking = zlib.decompressobj(bits)
         try:
-            return zlib.decompressobj(bits).decompress(data, LARGEST_PAGE)
+            unpacked = unpacking.decompress(data, LARGEST_PAGE + 1)
         except zlib.error:
             continue
+        if len(unpacked) > LARGEST_PAGE:
+            raise _too_large("unpacked")
+        if not unpacking.eof:
+            raise InputError("the page's deflate data are damaged")
+        return unpacked
     return data
+
+
+def _too_large(how: str = "") -> InputError:
+    return InputError(f"a page of more than {LARGEST_PAGE >> 20} MiB {how}".rstrip() + ": left out")
 
 
 def _host(url: str) -> str | None:
@@ -165,4 +186,4 @@ def _host(url: str) -> str | None:
         host = urlsplit(url).hostname
     except ValueError:  # brackets that hold no address
         return None
-    return host.removeprefix("www.") if host else None
+    return host.rstrip(".").removeprefix("www.") or None if host else None

@@ -260,6 +260,8 @@ def _read_stdin(stream: BinaryIO | None, fmt: StdinFormat | None) -> _Items:
             head.append(line)
             if line.strip():
                 break
+        if b"".join(head).startswith(b"WARC/"):
+            raise InputError("a crawl (WARC, WET) on standard input: give the name of its file instead")
         if fmt is None and _JSONL_OPENING.match(b"".join(head).removeprefix(b"\xef\xbb\xbf")):
             fmt = "jsonl"
         if fmt in {"jsonl", "csv"}:

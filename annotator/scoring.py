@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from annotator.errors import AnnotatorError, InputError
+from annotator.errors import AnnotatorError, InputError, RecordError
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -119,6 +119,7 @@ def score(
     """Score pages: one record an article, in input order, to OUT or stdout."""
     from annotator.bulk import EngineConfig, count_articles, score_inputs
     from annotator.ledger import Ledger
+    from annotator.reader import ReadFailure
     from annotator.shards import ShardConfig, keeper
     from annotator.storage import ScoredWriter
 
@@ -127,11 +128,19 @@ def score(
     load = _Load(models=models, version=model, fast=fast, device=device)
     fmt_name: RecordFormat | None = fmt.value if fmt else None
     watch = _Watch()
-    if shard_size is not None or resume or engine is Engine.RAY or _is_folder(output):
+    if engine is not Engine.RAY and address is not None:
+        raise InputError("--address is that of a Ray cluster: add --engine ray")
+    if shard_size is not None or resume or engine is Engine.RAY or _is_folder(output, fmt):
         if output is None:
             raise InputError("shards need a folder to stand in: name it with -o")
+        if _names_file(output) and not output.is_dir():
+            raise InputError(f"{output}: a file's name, but shards need a folder: name one, or leave out their options")
         if errors is not None:
             raise InputError("--errors is for one output file: a folder of shards has its own errors.jsonl")
+        if stdin_format is not None:
+            raise InputError("--stdin-format: shards are not made of standard input: name files")
+        if engine is Engine.RAY and workers is not None:
+            raise InputError("--workers is for this machine: with --engine ray, --threads are those of an actor")
         shards = ShardConfig(
             size=shard_size or SHARD_SIZE,
             fmt=fmt_name or "jsonl",
@@ -139,13 +148,20 @@ def score(
             dedupe=dedupe,
             any_language=any_language,
         )
-        _score_shards(
-            inputs, output, shards, config, watch, load=load, resume=resume, force=force, known=known,
-            address=(address or "") if engine is Engine.RAY else None, threads=threads,
-        )  # fmt: skip
+        try:
+            _score_shards(
+                inputs, output, shards, config, watch, load=load, resume=resume, force=force, known=known,
+                address=(address or "") if engine is Engine.RAY else None, threads=threads,
+            )  # fmt: skip
+        except KeyboardInterrupt:
+            _say(f"interrupted: what is done stands in {output}; go on with --resume")
+            raise typer.Exit(130) from None
         return
     if output is None and fmt is OutputFormat.PARQUET and sys.stdout.isatty():
         raise AnnotatorError("Parquet is binary: name a file with -o, or send stdout to one")
+    listed = _error_list(inputs, output, errors, force=force)
+    if output is None and sys.stdout is None:
+        raise InputError("standard output is closed: name a file with -o")
     classifier = load.classifier(config)
     target = output if output is not None else sys.stdout.buffer
     with ExitStack() as stack:
@@ -159,19 +175,25 @@ def score(
             inputs,
             classifier,
             on_failure=watch.failed,
-            stdin=sys.stdin.buffer if "-" in inputs else None,
+            stdin=sys.stdin.buffer if "-" in inputs and sys.stdin is not None else None,
             stdin_format=stdin_format,
             any_language=any_language,
             on_skip=lambda page: watch.skip(page.reason),
             keep=None if verdict is None else lambda article: watch.keeps(verdict(article)),
             config=config,
         ):
-            writer.write(scored)
-            watch.scored(scored)
+            try:
+                writer.write(scored)
+            except RecordError as error:  # what the format cannot hold
+                watch.failed(ReadFailure(scored.article.article_id, str(error)))
+            else:
+                watch.scored(scored)
     watch.tell_skipped(watch.skipped)
     if watch.failures:
-        _list_failures(watch.failures, output, errors)
+        _list_failures(watch.failures, listed)
         raise typer.Exit(1)
+    if errors is None and listed is not None:
+        listed.unlink(missing_ok=True)  # of a run before
 
 
 def _score_shards(
@@ -203,11 +225,15 @@ def _score_shards(
             )  # fmt: skip
         else:
             from annotator.cluster import ClusterConfig, run_on_ray
-            from annotator.registry import model_path, models_folder
+            from annotator.registry import current_version, find_version, models_folder
 
-            cluster = ClusterConfig(address=address or None, threads=threads or 1, fast=load.fast, device=load.device)
+            models = models_folder(load.models)
+            model, named_fast = find_version(models, load.version or current_version(models))
+            cluster = ClusterConfig(
+                address=address or None, threads=threads or 1, fast=load.fast or named_fast, device=load.device
+            )
             summary = run_on_ray(
-                inputs, folder, model_path(models_folder(load.models), load.version), shards, cluster,
+                inputs, folder, model, shards, cluster,
                 resume=resume, force=force, known=known, on_failure=watch.failed, on_shard=watch.shard,
             )  # fmt: skip
     watch.tell_skipped(summary.skipped)
@@ -217,8 +243,30 @@ def _score_shards(
         raise typer.Exit(1)
 
 
-def _is_folder(output: Path | None) -> bool:
-    return output is not None and output.is_dir()
+def _is_folder(output: Path | None, fmt: OutputFormat | None) -> bool:
+    """Say whether ``-o`` is a folder of shards: it is one, or is not there yet and has no extension."""
+    return output is not None and (output.is_dir() or not (output.exists() or output.suffix or fmt))
+
+
+def _names_file(output: Path) -> bool:
+    return output.name.removesuffix(".gz").endswith(tuple(f".{fmt.value}" for fmt in OutputFormat))
+
+
+def _error_list(inputs: list[str], output: Path | None, errors: Path | None, *, force: bool) -> Path | None:
+    """Return where failed inputs are listed; None: on stderr alone.
+
+    Raises:
+        InputError: the list would take the place of something else, or has no folder to stand in.
+    """
+    if errors is None:
+        return None if output is None else output.with_name(output.name + ".errors.jsonl")
+    if errors == output or str(errors) in inputs:
+        raise InputError(f"--errors {errors}: this is the output or an input: give the list a name of its own")
+    if errors.is_file() and not force:  # devices and pipes are written to directly
+        raise InputError(f"--errors {errors}: the file exists: give another name, or add --force")
+    if not errors.parent.is_dir():
+        raise InputError(f"--errors {errors}: its folder does not exist: make it")
+    return errors
 
 
 class _Watch:
@@ -277,10 +325,7 @@ def _inputs(count: int) -> str:
     return f"{count} input{'s' if count > 1 else ''}"
 
 
-def _list_failures(failures: list[ReadFailure], output: Path | None, errors: Path | None) -> None:
-    path = (
-        errors if errors is not None else (None if output is None else output.with_name(output.name + ".errors.jsonl"))
-    )
+def _list_failures(failures: list[ReadFailure], path: Path | None) -> None:
     count = f"{_inputs(len(failures))} failed"
     if path is None:
         _say(f"{count}, listed above")

@@ -89,4 +89,5 @@ def test_refused_articles_are_not_scored(model, tmp_path):
 def test_threads_are_shared_out():
     assert EngineConfig.for_threads(4) == EngineConfig(workers=4, session_threads=1)
     assert EngineConfig.for_threads(4, workers=2) == EngineConfig(workers=2, session_threads=2)
-    assert EngineConfig.for_threads(2, workers=9).workers == 2
+    assert EngineConfig.for_threads(2, workers=4) == EngineConfig(workers=4, session_threads=1)
+    assert EngineConfig.for_threads(2, workers=900).workers == 8

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -132,6 +133,78 @@ def test_an_output_that_exists_is_kept_unless_forced(page, tmp_path):
     assert len(done.stderr.splitlines()) == 1
     assert run("score", page, "-o", out, "--force").returncode == 0
     assert records(out.read_bytes())
+
+
+def test_the_list_of_failures_takes_nothings_place(page, tmp_path):
+    kept = tmp_path / "precious.txt"
+    kept.write_text("précieux", encoding="utf-8")
+    out = tmp_path / "out.jsonl"
+    for errors in (kept, page, out, tmp_path / "nowhere" / "e.jsonl"):
+        done = run("score", page, "-o", out, "--errors", errors)
+        assert done.returncode == 2
+        assert done.stderr.startswith(b"error: --errors "), done.stderr
+        assert not out.exists()
+    assert kept.read_text(encoding="utf-8") == "précieux"
+    assert run("score", page, tmp_path / "none.txt", "-o", out).returncode == 1
+    assert run("score", page, "-o", out, "--force").returncode == 0
+    assert not (tmp_path / "out.jsonl.errors.jsonl").exists(), "it was that of the run before"
+
+
+def test_a_page_that_the_format_cannot_hold_is_listed_and_the_rest_is_scored(page, tmp_path):
+    odd = tmp_path / "odd.jsonl"
+    odd.write_text('{"id": "odd", "text": "Un texte \\ud800 abîmé."}\n', encoding="utf-8")
+    out = tmp_path / "out.parquet"
+    done = run("score", odd, page, "-o", out)
+    assert done.returncode == 1, done.stderr
+    assert b"surrogate" in done.stderr
+    assert pq.read_table(out).num_rows == 1
+    (listed,) = records((tmp_path / "out.parquet.errors.jsonl").read_bytes())
+    assert listed["where"] == "odd"
+
+
+def test_a_name_without_extension_is_a_folder_of_shards(page, tmp_path):
+    assert run("score", page, "-o", f"{tmp_path}/new/").returncode == 0
+    assert (tmp_path / "new" / "manifest.json").is_file()
+
+
+@pytest.mark.parametrize(("options", "said"), [
+    (["--address", "1.2.3.4:6379"], b"add --engine ray"),
+    (["-o", "OUT.jsonl", "--shard-size", "5"], b"shards need a folder"),
+    (["-o", "OUT", "--shard-size", "5", "--stdin-format", "html"], b"--stdin-format"),
+    (["-o", "OUT", "--engine", "ray", "--workers", "2"], b"--workers is for this machine"),
+])  # fmt: skip
+def test_options_that_would_do_nothing_are_refused(page, tmp_path, options, said):
+    done = run("score", page, *options, cwd=tmp_path)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert sorted(tmp_path.iterdir()) == [page]
+
+
+def test_an_interrupted_run_says_how_to_go_on(tmp_path):
+    many = tmp_path / "many.jsonl"
+    many.write_text("".join(json.dumps({"id": str(n), "text": PAGE}) + "\n" for n in range(4000)), encoding="utf-8")
+    out = tmp_path / "out"
+    command = [str(PROGRAM), "score", str(many), "-o", str(out), "--shard-size", "20"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as running:
+        for _ in range(600):
+            if list(out.glob("*.jsonl")):
+                break
+            time.sleep(0.1)
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert b"go on with --resume" in said
+
+
+@pytest.mark.parametrize("closed", [">&-", "<&-"])
+def test_a_closed_stream_is_one_line(page, closed):
+    what = page if closed == ">&-" else "-"
+    done = subprocess.run(
+        ["bash", "-c", f"'{PROGRAM}' score {what} {closed}"], capture_output=True, timeout=60, check=False
+    )
+    assert done.returncode in {1, 2}
+    assert b"Traceback" not in done.stderr
+    assert b"standard" in done.stderr
 
 
 def test_lean_records_have_no_text(page):

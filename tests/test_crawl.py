@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import uuid
 import zlib
 from pathlib import Path
@@ -147,8 +148,9 @@ def test_bodies_are_unpacked_by_what_they_are(tmp_path, body, headers):
     assert [article.text for article in found] == [FRENCH.strip()] * 2
 
 
-def test_a_damaged_body_costs_its_page_only(tmp_path):
-    bad = response(gzip.compress(RAW)[:-20], 1, headers="Content-Encoding: gzip\r\n")
+@pytest.mark.parametrize(("coding", "packed"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
+def test_a_damaged_body_costs_its_page_only(tmp_path, coding, packed):
+    bad = response(packed(RAW)[:-20], 1, headers=f"Content-Encoding: {coding}\r\n")
     found, failures, _ = read(tmp_path / "a.warc", bad + response(PAGE, 2))
     assert len(found) == 1
     (failure,) = failures
@@ -164,6 +166,7 @@ def test_a_damaged_body_costs_its_page_only(tmp_path):
         ("a.warc", b"Ceci n'est pas une archive.\n" * 40, "not a sound WARC file"),
         ("a.warc.gz", b"Ceci n'est pas une archive.\n" * 40, "not a sound gzip file"),
         ("a.warc", response(PAGE, 1) + b"garbage\r\n" * 9, "not a sound WARC file"),
+        ("a.warc", response(PAGE, 1) + response(PAGE, 2)[:70], "cut short within a record's header"),
     ],
 )
 def test_a_damaged_file_is_one_failure(tmp_path, name, data, error):
@@ -176,9 +179,21 @@ def test_a_page_too_large_is_left_out(tmp_path, monkeypatch):
     monkeypatch.setattr("annotator.crawl.LARGEST_PAGE", 4000)
     big = PAGE.replace("</p>", f"{FRENCH * 40}</p>")
     packed = response(gzip.compress(big.encode()), 2, headers="Content-Encoding: gzip\r\n")
-    found, failures, _ = read(tmp_path / "a.warc", response(big, 1) + packed + response(PAGE, 3))
+    deflated = response(zlib.compress(big.encode()), 4, headers="Content-Encoding: deflate\r\n")
+    found, failures, _ = read(tmp_path / "a.warc", response(big, 1) + packed + response(PAGE, 3) + deflated)
     assert len(found) == 1
-    assert ["MiB" in failure.error for failure in failures] == [True, True]
+    assert ["MiB" in failure.error for failure in failures] == [True, True, True]
+
+
+def test_the_root_dot_of_a_host_is_no_part_of_the_outlet(tmp_path):
+    (found,), _, _ = read(tmp_path / "a.warc", response(PAGE, url="https://www.port-baie.example./mer.html"))
+    assert found.outlet == "port-baie.example"
+
+
+def test_a_crawl_on_standard_input_is_refused_by_name():
+    failures: list[ReadFailure] = []
+    assert list(read_articles(["-"], stdin=io.BytesIO(response(PAGE)), on_error=failures.append)) == []
+    assert "name of its file" in failures[0].error
 
 
 def test_the_same_file_twice_gives_the_same_articles(tmp_path):
