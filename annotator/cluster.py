@@ -147,7 +147,8 @@ class _joined:  # noqa: N801 -- a context manager
             return
         try:
             if self._address is None:
-                ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+                # "local": never a cluster that someone started here, or whose traces are left
+                ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
             else:
                 ray.init(address=self._address, log_to_driver=False, logging_level=logging.ERROR)
         except Exception as error:  # Ray raises bare ones when it does not start in time

@@ -65,6 +65,14 @@ def test_two_nodes_one_killed_half_way_give_the_local_records(cluster, tmp_path,
     model = annotator.load(threads=1).classifier
     run_shards(["in"], tmp_path / "local", model, ShardConfig(size=2, dedupe=True))
     address = cluster.stdout.readline().strip()
+    for wanted, said in (
+        (["--threads", "64"], "no node of the Ray cluster has more than"),
+        (["--device", "cuda"], "card"),
+    ):
+        command = ["score", "in", "-o", tmp_path / "no", "--force", "--engine", "ray", "--address", address, *wanted]
+        refused = subprocess.run([str(PROGRAM), *command], capture_output=True, text=True, timeout=SECONDS, check=False)
+        assert refused.returncode == 2
+        assert said in refused.stderr
     out = tmp_path / "ray"
     options = ["--shard-size", "2", "--dedupe", "--engine", "ray", "--address", address, "--threads", "1"]
     with subprocess.Popen(
