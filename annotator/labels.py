@@ -217,15 +217,17 @@ def migrate(
 
     splits = {old: read_decisions(Path(file)) for old, file in read_pairs("--split", split).items()}
     migration = Migration(renames=read_pairs("--rename", rename), splits=splits)
-    changes = plan(paths, migration)
-    for change in changes:
+    planned = plan(paths, migration)
+    for change in planned.changes:
         for (old, new), count in sorted(change.counts.items()):
             typer.echo(f"{change.path}\t{old}\t{new or '(dropped)'}\t{count}")
+    for line in planned.remarks:
+        _say(line)
     if write:
-        for backup in apply(changes):
+        for backup in apply(planned.changes):
             _say(f"before: {backup}")
     else:
-        _say(f"{len(changes)} files would change: add --write")
+        _say(f"{len(planned.changes)} files would change: add --write")
 
 
 def _say(message: str) -> None:
