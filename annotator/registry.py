@@ -200,7 +200,8 @@ def prune(models: Path, *, keep: int, dry_run: bool = False) -> list[str]:
         version: str(read_manifest(models / version, verify=False).details.get("created_at")) for version in versions
     }
     stay = [current_version(models)]
-    if (before := _before(models, stay[0])) in versions:
+    before = _before(models, stay[0])
+    if before is not None and before in versions:
         stay.append(before)
     newest = sorted((v for v in versions if v not in stay), key=lambda v: (made[v], v), reverse=True)
     gone = sorted(newest[max(0, keep - len(stay)) :])
