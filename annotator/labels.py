@@ -66,13 +66,19 @@ def queue(
     labelled: Annotated[
         list[Path] | None, typer.Option("--labelled", help="Pages that are labelled already: they are not queued.")
     ] = None,
+    genres: Annotated[
+        list[Path] | None, typer.Option("--genres", help="JSON Lines with article_id and genre: the input, say.")
+    ] = None,
     random_share: Annotated[float, typer.Option("--random", min=0, max=1, help="Share of pages at random.")] = 0.1,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the random pages.")] = 0,
     output: Output = None,
 ) -> None:
-    """Order scored pages for review: uncertain first, from many outlets and genres, some at random."""
+    """Order scored pages for review: uncertain first, from many outlets, some at random; with --genres of many genres.
+
+    A scored page states no genre: without --genres only outlets are spread.
+    """
     from annotator.dataset import read_pages
-    from annotator.review.queue import Candidate, QueueRules, candidates
+    from annotator.review.queue import Candidate, QueueRules, candidates, read_genres
     from annotator.review.queue import queue as order
     from annotator.storage import read_scored
 
@@ -82,7 +88,8 @@ def queue(
         Candidate(article_id=name, outlet=page.article.outlet, genre=page.genre, uncertainty=0.0)
         for name, page in known.items()
     ]
-    waiting = [item for item in candidates(read_scored(scored)) if item.article_id not in known]
+    stated = read_genres(genres or ())
+    waiting = [item for item in candidates(read_scored(scored), stated) if item.article_id not in known]
     places = order(waiting, done=done, rules=QueueRules(random_share=random_share, seed=seed))
     names = ("position", "article_id", "outlet", "uncertainty", "why")
     records = [{name: getattr(place, name) for name in names} for place in places]
@@ -112,7 +119,8 @@ def suspects(
 ) -> None:
     """Rank labels by how likely they are wrong: confident learning on out-of-fold predictions.
 
-    Without --scored, a linear head on a frozen encoder predicts, in five folds of whole outlets.
+    Without --scored, a linear head on a frozen encoder predicts, in five folds of whole outlets. The view of --project
+    shows the tasks in the order of their numbers; the ranking is in the list.
     """
     from annotator.dataset import read_pages
     from annotator.labelstudio.views import SUSPECTS
@@ -217,15 +225,17 @@ def migrate(
 
     splits = {old: read_decisions(Path(file)) for old, file in read_pairs("--split", split).items()}
     migration = Migration(renames=read_pairs("--rename", rename), splits=splits)
-    changes = plan(paths, migration)
-    for change in changes:
+    planned = plan(paths, migration)
+    for change in planned.changes:
         for (old, new), count in sorted(change.counts.items()):
             typer.echo(f"{change.path}\t{old}\t{new or '(dropped)'}\t{count}")
+    for line in planned.remarks:
+        _say(line)
     if write:
-        for backup in apply(changes):
+        for backup in apply(planned.changes):
             _say(f"before: {backup}")
     else:
-        _say(f"{len(changes)} files would change: add --write")
+        _say(f"{len(planned.changes)} files would change: add --write")
 
 
 def _say(message: str) -> None:

@@ -1,13 +1,15 @@
 """The commands of ``annotator models``: parse, call one function, print.
 
-Data go to stdout, messages to stderr. Exit status: 0 all done, 1 the gate refuses, 2 nothing could be done.
+Data go to stdout, messages to stderr. Exit status: 0 all done, 1 the gate refuses or a version is
+broken, 2 nothing could be done.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -40,6 +42,7 @@ Json = Annotated[Path | None, typer.Option("--json", help="Also write the whole 
 def list_(models: Models = None) -> None:
     """List the versions of a registry with the macro-F1 they reached; the one in use is marked."""
     from annotator.registry import (
+        broken_versions,
         current_version,
         list_versions,
         model_path,
@@ -49,19 +52,23 @@ def list_(models: Models = None) -> None:
     )
 
     folder = models_folder(models)
+    if not folder.is_dir():
+        raise AnnotatorError(f"{folder}: no such folder: name a registry with --models or ANNOTATOR_MODELS")
+    broken = broken_versions(folder)
     try:
         current = current_version(folder)
     except AnnotatorError:
         current = ""
     rows = []
-    for version in list_versions(folder):
+    for version in (name for name in list_versions(folder) if name not in broken):
         details = read_manifest(model_path(folder, version), verify=False).details
         metrics = read_metrics(folder / version)
-        reached = [f"{name} {_macro(data)}" for name, data in metrics.items() if name != "error"]
+        reached = [f"{name} {_macro(data)}" for name, data in metrics.items() if name not in ("error", "error_fast")]
         made, data = str(details.get("created_at", "")), str(details.get("train_digest", ""))[:12]
         rows.append(("*" if version == current else "", version, made, data, "; ".join(reached)))
     _print_rows(["in use", "version", "made", "data", "macro-F1"], rows)
     _say(f"{len(rows)} versions in {folder}")
+    _name_broken(broken)
 
 
 @app.command()
@@ -69,12 +76,14 @@ def show(
     version: Annotated[str | None, typer.Argument(help="Version (default: the current one).")] = None,
     models: Models = None,
 ) -> None:
-    """Print a version's manifest and metrics as JSON, after checking its files against their digests."""
+    """Print a version's manifest and metrics as JSON, after checking its files; ``fast`` names its fast model."""
     from annotator.registry import model_path, models_folder, read_manifest, read_metrics
 
     folder = model_path(models_folder(models), version)
     read_manifest(folder)
     data = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    if (folder / "fast.json").is_file():
+        data["fast"] = read_manifest(folder, fast=True).version
     if metrics := read_metrics(folder):
         data["metrics"] = metrics
     typer.echo(json.dumps(data, indent=2, ensure_ascii=False))
@@ -82,7 +91,7 @@ def show(
 
 @app.command()
 def compare(
-    a: Annotated[str, typer.Argument(help="Version.")],
+    a: Annotated[str, typer.Argument(help="Version, or the name of a fast model (models show).")],
     b: Annotated[str, typer.Argument(help="Version to hold against it: what is printed is B - A.")],
     labelled: Annotated[list[Path], typer.Argument(help="Labelled pages: .jsonl files or folders.")],
     models: Models = None,
@@ -133,7 +142,8 @@ def promote(
     from annotator.registry import promote as put_in_use
 
     folder = models_folder(models)
-    put_in_use(folder, version)
+    with _hold(folder):
+        put_in_use(folder, version)
     _say(f"{version} is in use in {folder}")
 
 
@@ -153,20 +163,21 @@ def rollback(
     from annotator.registry import promote as put_in_use
 
     folder = models_folder(models)
-    chosen = version or previous_version(folder)
-    read_manifest(model_path(folder, chosen))
-    if project is not None:
-        from annotator.labelstudio.client import Server, find_token
-        from annotator.labelstudio.lock import locked
-        from annotator.labelstudio.project import open_project
-        from annotator.labelstudio.switch import switch
+    with _hold(folder):
+        chosen = version or previous_version(folder)
+        read_manifest(model_path(folder, chosen))
+        if project is not None:
+            from annotator.labelstudio.client import Server, find_token
+            from annotator.labelstudio.lock import locked
+            from annotator.labelstudio.project import open_project
+            from annotator.labelstudio.switch import switch
 
-        # Label Studio first: where its predictions are lacking nothing has changed yet.
-        with Server(url, find_token(None, token_file)) as server, locked(server.url, project):
-            server.check_version()
-            switch(server, open_project(server, project), chosen)
-        _say(f"project {project!r} shows the predictions of {chosen}")
-    put_in_use(folder, chosen, back=True)
+            # Label Studio first: where its predictions are lacking nothing has changed yet.
+            with Server(url, find_token(None, token_file)) as server, locked(server.url, project):
+                server.check_version()
+                switch(server, open_project(server, project), chosen)
+            _say(f"project {project!r} shows the predictions of {chosen}")
+        put_in_use(folder, chosen, back=True)
     _say(f"{chosen} is in use in {folder}")
 
 
@@ -177,11 +188,15 @@ def prune(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go.")] = False,
 ) -> None:
     """Remove old versions; the one in use and the one to roll back to stay."""
-    from annotator.registry import models_folder
+    from annotator.registry import broken_versions, models_folder
     from annotator.registry import prune as remove
 
-    for version in remove(models_folder(models), keep=keep, dry_run=dry_run):
-        typer.echo(version)
+    folder = models_folder(models)
+    with _hold(folder):
+        for version in remove(folder, keep=keep, dry_run=dry_run):
+            typer.echo(version)
+        broken = broken_versions(folder)
+    _name_broken(broken)
 
 
 @app.command()
@@ -221,6 +236,10 @@ def gate(
         return {name: set_result(one.to_dict(pages=True)) for name, one in found.items()}
 
     if update:
+        if not sets:
+            raise AnnotatorError(
+                f"{where}: no pages to measure: put gate.jsonl beside it, or name them with --gate-data"
+            )
         write_gate(where, updated(pinned, sets, results(challenger, sets), lower=allow_regression))
         _say(f"floors of {len(sets)} sets written to {where}")
         return
@@ -240,6 +259,26 @@ def gate(
         typer.echo(line)
     _write(as_json, verdict.to_dict())
     if not verdict.passed:
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _hold(folder: Path) -> Iterator[None]:
+    """Hold the registry's lock, which a retraining holds too; a package's own folder is left alone."""
+    from annotator.labelstudio.lock import hold
+    from annotator.registry import refuse_package
+
+    refuse_package(folder)
+    if not folder.is_dir():
+        raise AnnotatorError(f"{folder}: no such folder: name a registry with --models or ANNOTATOR_MODELS")
+    with hold(folder / ".lock", f"models {folder}"):
+        yield
+
+
+def _name_broken(broken: Mapping[str, str]) -> None:
+    for line in broken.values():
+        _say(f"left out: {line}")
+    if broken:
         raise typer.Exit(1)
 
 

@@ -17,7 +17,6 @@ import shutil
 import tempfile
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -129,13 +128,24 @@ def history(models: Path) -> list[dict[str, Any]]:
     """Return what was put in use, oldest first: ``at``, ``version``, ``previous`` and, of a rollback, ``back``.
 
     Raises:
-        ModelError: HISTORY cannot be read.
+        ModelError: HISTORY cannot be read, or a line of it is no such object; names the line.
     """
     path = models / "HISTORY"
     try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     except (OSError, ValueError) as error:
         raise ModelError(f"{path}: cannot be read ({error}): restore it, or delete it") from error
+    found = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            item = json.loads(line)
+        except ValueError:
+            item = None
+        if not isinstance(item, dict) or not {"version", "previous"} <= item.keys():
+            what = "is not a JSON object with version and previous"
+            raise ModelError(f"{path}: line {number} cannot be read: it {what}: restore the file, or delete it")
+        found.append(item)
+    return found
 
 
 def previous_version(models: Path) -> str:
@@ -145,34 +155,54 @@ def previous_version(models: Path) -> str:
         ModelError: nothing is known of it, or its folder is gone.
     """
     current = current_version(models)
-    found = [item for item in history(models) if item["version"] == current and not item.get("back")]
-    previous = found[-1]["previous"] if found else None
+    previous = _before(models, current)
     if previous is None:
         raise ModelError(f"{models}: what was in use before {current} is not known: name the version to go back to")
     if previous not in list_versions(models):
         raise ModelError(f"{models}: {previous}, in use before {current}, is gone: name another version")
-    return str(previous)
+    return previous
+
+
+def _before(models: Path, current: str) -> str | None:
+    found = [item for item in history(models) if item["version"] == current and not item.get("back")]
+    previous = found[-1]["previous"] if found else None
+    return None if previous is None else str(previous)
+
+
+def broken_versions(models: Path) -> dict[str, str]:
+    """Return the versions whose manifest cannot be read, with what is wrong in one line."""
+    found = {}
+    for version in list_versions(models):
+        try:
+            read_manifest(models / version, verify=False)
+        except ModelError as error:
+            found[version] = str(error)
+    return found
 
 
 def prune(models: Path, *, keep: int, dry_run: bool = False) -> list[str]:
     """Remove all but the ``keep`` newest versions; return what was (or would be) removed.
 
-    The version in use and the one to roll back to stay and count. What an export that was cut left behind goes too,
+    The version in use and the one to roll back to stay and count; those of :func:`broken_versions` stay too, and do
+    not: their age is not known. What an export that was cut left behind goes too,
     when it is older than an hour.
 
     Raises:
-        ModelError: the registry is a package's own folder, or ``keep`` is less than 1.
+        ModelError: the registry is a package's own folder, ``keep`` is less than 1, or CURRENT or HISTORY cannot be
+            read, so that it is not known what must stay.
     """
     refuse_package(models)
     if keep < 1:
         raise ModelError(f"prune: keep {keep}: use 1 or more")
-    versions = list_versions(models)
+    broken = broken_versions(models)
+    versions = [version for version in list_versions(models) if version not in broken]
     made = {
         version: str(read_manifest(models / version, verify=False).details.get("created_at")) for version in versions
     }
     stay = [current_version(models)]
-    with suppress(ModelError):  # nothing to roll back to
-        stay.append(previous_version(models))
+    before = _before(models, stay[0])
+    if before is not None and before in versions:
+        stay.append(before)
     newest = sorted((v for v in versions if v not in stay), key=lambda v: (made[v], v), reverse=True)
     gone = sorted(newest[max(0, keep - len(stay)) :])
     if dry_run:
@@ -275,7 +305,7 @@ def read_manifest(folder: Path, *, verify: bool = True, fast: bool = False) -> M
             files=data["files"],
             details=data["details"],
         )
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelError(f"{path}: a key is missing or of the wrong kind: {reason(error)}") from error
     if verify:
         for name, digest in manifest.files.items():

@@ -138,12 +138,17 @@ def content(folder):
 
 def test_a_merge_goes_through_pages_annotations_gate_and_config(folder):
     before = content(folder)
-    changes = plan(
+    planned = plan(
         [folder], Migration(renames={"boilerplate": "editorial_framing", "reported_claim": "editorial_framing"})
     )
     assert content(folder) == before  # a plan writes nothing
-    assert [change.path.name for change in changes] == ["config.xml", "gate.json", "more.jsonl.gz", "train.jsonl"]
-    backups = apply(changes)
+    assert [change.path.name for change in planned.changes] == [
+        "config.xml",
+        "gate.json",
+        "more.jsonl.gz",
+        "train.jsonl",
+    ]
+    backups = apply(planned.changes)
     assert {path.name.removesuffix(".before"): path.read_bytes() for path in backups} == before
     (first, second) = read_pages(folder / "train.jsonl")
     assert [seg.label for seg in first.segments[:2]] == [Label.EDITORIAL_FRAMING] * 2
@@ -158,7 +163,7 @@ def test_a_merge_goes_through_pages_annotations_gate_and_config(folder):
     assert 'whenLabelValue="editorial_framing,attributed_quote"' in xml
     assert json.loads(gzip.decompress((folder / "more.jsonl.gz").read_bytes()))["segments"][1]["attribution"] is None
     with pytest.raises(InputError, match="backup of an earlier migration"):
-        apply(changes)
+        apply(planned.changes)
 
 
 def test_what_points_to_a_source_that_went_with_its_label_is_dropped(tmp_path):
@@ -167,7 +172,7 @@ def test_what_points_to_a_source_that_went_with_its_label_is_dropped(tmp_path):
     pages = [with_segment(page("p1"), 2, attribution=carried), with_segment(page("p2"), 2, attribution=meant)]
     assert check(pages, where="before") == []
     write_pages(pages, tmp_path / "train.jsonl")
-    apply(plan([tmp_path / "train.jsonl"], Migration(renames={"reported_claim": "editorial_framing"})))
+    apply(plan([tmp_path / "train.jsonl"], Migration(renames={"reported_claim": "editorial_framing"})).changes)
     first, second = read_pages(tmp_path / "train.jsonl")
     assert first.segments[2].attribution is None
     assert second.segments[2].attribution == page().segments[2].attribution
@@ -177,9 +182,9 @@ def test_what_points_to_a_source_that_went_with_its_label_is_dropped(tmp_path):
 def test_a_new_name_is_written_and_back(folder):
     before = content(folder)
     pages = [folder / "train.jsonl"]
-    apply(plan(pages, Migration(renames={"boilerplate": "furniture"})))
+    apply(plan(pages, Migration(renames={"boilerplate": "furniture"})).changes)
     assert b'"label":"furniture"' in (folder / "train.jsonl").read_bytes()
-    apply(plan(pages, Migration(renames={"furniture": "boilerplate"})), suffix=".again")
+    apply(plan(pages, Migration(renames={"furniture": "boilerplate"})).changes, suffix=".again")
     assert (folder / "train.jsonl").read_bytes() == before["train.jsonl"]
 
 
@@ -188,7 +193,7 @@ def test_a_split_needs_a_decision_for_every_segment(folder):
     with pytest.raises(InputError, match="page 'p2': segment at 22 reported_claim: no decision"):
         plan([folder / "train.jsonl"], Migration(splits={"reported_claim": read_decisions(decisions)}))
     write(decisions, decisions.read_text(encoding="utf-8") + "p2,22,b\n")
-    (change,) = plan([folder / "train.jsonl"], Migration(splits={"reported_claim": read_decisions(decisions)}))
+    (change,) = plan([folder / "train.jsonl"], Migration(splits={"reported_claim": read_decisions(decisions)})).changes
     assert change.counts["reported_claim", "a"] == 2
 
 
@@ -199,3 +204,60 @@ def test_the_migrate_command_says_what_it_would_do_and_does_it_when_asked(folder
     assert "add --write" in done.stderr
     assert run("migrate", folder / "train.jsonl", "--rename", "boilerplate=furniture", "--write").exit_code == 0
     assert (folder / "train.jsonl.before").exists()
+
+
+@pytest.mark.parametrize("write_it", [[], ["--write"]])
+def test_what_a_migration_costs_is_said_before_and_when_it_is_done(folder, write_it):
+    pages = folder / "train.jsonl"
+    done = run("migrate", pages, "--rename", "attributed_quote=boilerplate", *write_it)
+    assert done.exit_code == 0, done.output
+    assert f"{pages}: 2 attributions dropped: the new label takes none\n" in done.stderr
+    fresh = run("migrate", folder / "more.jsonl.gz", "--rename", "reported_claim=claim", *write_it)
+    assert "dropped" not in fresh.stderr
+    assert "no label of this version: claim: the pages cannot be read" in fresh.stderr
+
+
+def test_decisions_that_no_segment_asked_for_are_counted(folder):
+    rows = "".join(f"{name},69,boilerplate\n" for name in ("p1", "p2", "p3"))
+    decisions = write(folder / "split.csv", f"article_id,start,label\n{rows}")
+    done = run("migrate", folder / "train.jsonl", "--split", f"attributed_quote={decisions}")
+    assert "--split attributed_quote: 1 of 3 decisions match no segment of that label\n" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("article_id,start,label\np1,0,a\np1,22,\n", "line 3: no label"),
+        ("article_id,start,label\np1,0\n", "line 2: no label"),
+        ("article_id,start,label\np1,zero,a\n", "line 2: start 'zero'"),
+        ("article_id,start,label\np1,0,a\np1,0,b\n", "line 3: the segment at 0 of 'p1' comes twice"),
+        ("article_id,start,etiquette\np1,0,a\n", "no column label"),
+    ],
+)
+def test_a_decision_that_decides_nothing_is_refused(tmp_path, rows, message):
+    with pytest.raises(InputError, match=message):
+        read_decisions(write(tmp_path / "split.csv", rows))
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("train.jsonl", ["--rename", "nope=boilerplate"], "--rename nope: no such label"),
+        ("train.jsonl", ["--split", "nope=split.csv"], "--split nope: no such label"),
+        ("train.jsonl", [], "nothing to change"),
+        ("split.csv", ["--rename", "boilerplate=x"], "not to migrate: needs pages"),
+        ("empty", ["--rename", "boilerplate=x"], "nothing here to migrate"),
+        ("gone.jsonl", ["--rename", "boilerplate=x"], "cannot be read"),
+        ("train.jsonl", ["--rename", "boilerplate=x", "--rename", "boilerplate=y"], "given already, as x"),
+        ("train.jsonl", ["--rename", "boilerplate=x", "--split", "boilerplate=split.csv"], "renamed and split at once"),
+    ],
+)
+def test_a_migration_that_cannot_be_meant_is_refused(folder, monkeypatch, name, arguments, message):
+    monkeypatch.chdir(folder)
+    write(folder / "split.csv", "article_id,start,label\np1,0,a\n")
+    (folder / "empty").mkdir()
+    before = (folder / "train.jsonl").read_bytes()
+    done = run("migrate", name, *arguments, "--write")
+    assert isinstance(done.exception, InputError)
+    assert message in str(done.exception)
+    assert (folder / "train.jsonl").read_bytes() == before

@@ -8,9 +8,12 @@ import subprocess
 import sys
 
 import pytest
+from typer.testing import CliRunner
 
 from annotator import registry
-from annotator.errors import ModelError
+from annotator.cli import app
+from annotator.errors import AnnotatorError, ModelError
+from annotator.labelstudio.lock import LockedError, hold
 from annotator.registry import Calibration
 from annotator.windows import WindowConfig
 
@@ -128,6 +131,52 @@ def test_the_commands_promote_roll_back_and_prune(models, versions):
     assert annotator("models", "prune", "--keep", "1", "--models", models).stdout.split() == sorted(versions[1:])
 
 
+@pytest.mark.parametrize("line", ["[1]", "7", "{", "{}"])
+def test_a_history_that_cannot_be_read_stops_prune_and_rollback(models, versions, line):
+    registry.promote(models, versions[0])
+    registry.promote(models, versions[1])
+    path = models / "HISTORY"
+    path.write_text(path.read_text(encoding="utf-8") + line + "\n", encoding="utf-8")
+    for attempt in (lambda: registry.prune(models, keep=1), lambda: registry.previous_version(models)):
+        with pytest.raises(ModelError, match="HISTORY: line 3 cannot be read"):
+            attempt()
+    assert set(registry.list_versions(models)) == set(versions)
+
+
+def models_command(*args):
+    return CliRunner().invoke(app, ["models", *map(str, args)])
+
+
+def test_a_broken_version_is_named_and_the_others_are_listed_and_pruned(models, versions):
+    registry.promote(models, versions[0])
+    (models / versions[4] / "manifest.json").write_text("{", encoding="utf-8")
+    listed = models_command("list", "--models", models)
+    assert listed.exit_code == 1
+    assert all(version in listed.stdout for version in versions[:4])
+    assert listed.stderr.splitlines()[-1].startswith(f"left out: {models / versions[4] / 'manifest.json'}: is not JSON")
+    pruned = models_command("prune", "--keep", "1", "--models", models)
+    assert (pruned.exit_code, pruned.stdout.split()) == (1, sorted(versions[1:4]))
+    assert versions[4] in pruned.stderr
+    assert set(registry.list_versions(models)) == {versions[0], versions[4]}
+
+
+@pytest.mark.parametrize("command", [["promote", "x"], ["rollback"], ["prune"]])
+def test_the_registry_of_a_running_retraining_is_left_alone(models, versions, command):
+    registry.promote(models, versions[0])
+    with hold(models / ".lock", f"models {models}"):
+        done = models_command(*command, "--models", models)
+    assert isinstance(done.exception, LockedError)
+    assert set(registry.list_versions(models)) == set(versions)
+
+
+def test_a_registry_that_is_not_there_is_an_error(tmp_path):
+    for command in (["list"], ["prune"], ["rollback"], ["promote", "x"]):
+        done = models_command(*command, "--models", tmp_path / "nope")
+        assert isinstance(done.exception, AnnotatorError)
+        assert "no such folder" in str(done.exception)
+    assert not (tmp_path / "nope").exists()
+
+
 @pytest.fixture(scope="module")
 def twins(repository, tmp_path_factory):
     """The shipped version, and the same with confidences that mean nothing; a gate of two pages."""
@@ -161,6 +210,10 @@ def test_the_gate_command_pins_judges_and_refuses(twins):
     assert "REFUSED  calibration error on labels/gate" in refused.stdout
     verdict = json.loads((folder / "verdict.json").read_text(encoding="utf-8"))
     assert (verdict["champion"], verdict["challenger"], verdict["passed"]) == (shipped, flat, False)
+    empty = annotator("models", "gate", *given[:2], "--gate", folder / "new.json", "--update")
+    assert empty.returncode == 2
+    assert "no pages to measure" in empty.stderr
+    assert not (folder / "new.json").exists()
     lowered = annotator("models", "gate", flat, *given, "--update")
     assert lowered.returncode == 2
     assert "--allow-regression" in lowered.stderr

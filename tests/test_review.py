@@ -19,7 +19,7 @@ from annotator.dataset import write_pages
 from annotator.errors import InputError
 from annotator.merging import merge
 from annotator.records import LABELS, Article, Label, ScoredArticle, ScoredSegment
-from annotator.review.queue import Candidate, QueueRules, queue, uncertainty
+from annotator.review.queue import Candidate, QueueRules, queue, read_genres, uncertainty
 from annotator.review.suspects import out_of_fold, page_probabilities, suspects
 from annotator.storage import write_scored
 
@@ -197,6 +197,30 @@ def test_queue_orders_scored_pages_without_those_labelled(reviewed):
     found = run("queue", reviewed / "scored.jsonl", "--random", "0")
     assert [line.split("\t")[1] for line in found.stdout.splitlines()[1:]] == ["p0", "p1", "p2"]
     assert run("queue", reviewed / "scored.jsonl", "--labelled", reviewed / "pulled.jsonl").stdout.count("\n") == 1
+
+
+def test_genres_that_are_stated_spread_the_queue(reviewed):
+    genres = reviewed / "genres.jsonl"
+    rows = [("article_id", "p0", "daily"), ("id", "p1", "daily"), ("doc_id", "p2", "live"), ("id", "p3", None)]
+    genres.write_text("".join(json.dumps({key: name, "genre": kind}) + "\n" for key, name, kind in rows), "utf-8")
+    found = run("queue", reviewed / "scored.jsonl", "--random", "0", "--genres", genres)
+    assert [line.split("\t")[1] for line in found.stdout.splitlines()[1:]] == ["p0", "p2", "p1"]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"article_id": "p0", "genre": 3}', "line 1: genre 3: write it as text"),
+        ('{"genre": "daily"}', "line 1: needs a JSON object with article_id"),
+        ("[1]", "line 1: needs a JSON object with article_id"),
+        ('{"article_id": "p0"}', "no genre in any line"),
+    ],
+)
+def test_genres_that_cannot_be_read_are_one_line(tmp_path, line, message):
+    path = tmp_path / "genres.jsonl"
+    path.write_text(line + "\n", encoding="utf-8")
+    with pytest.raises(InputError, match=message):
+        read_genres([path])
 
 
 def test_suspects_ranks_labels_by_given_predictions(reviewed):

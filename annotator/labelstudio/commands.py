@@ -140,19 +140,28 @@ def queue(
     token: Token = None,
     token_file: TokenFile = None,
     project: Title = DEFAULT_TITLE,
+    genres: Annotated[
+        list[Path] | None, typer.Option("--genres", help="JSON Lines with article_id and genre: the input, say.")
+    ] = None,
     random_share: Annotated[float, typer.Option("--random", min=0, max=1, help="Share of pages at random.")] = 0.1,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the random pages.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Order the open tasks for review: scores of the tasks, and a view in that order."""
+    """Order the open tasks for review: scores of the tasks, and a view in that order.
+
+    Uncertain pages come first, from many outlets, with --genres also of many genres.
+    """
     from annotator.labelstudio.lock import locked
     from annotator.labelstudio.project import open_project
     from annotator.labelstudio.queue import write_queue
-    from annotator.review.queue import QueueRules
+    from annotator.review.queue import QueueRules, read_genres
 
     rules = QueueRules(random_share=random_share, seed=seed)
+    stated = read_genres(genres or ())
     with _server(url, token, token_file) as server, locked(server.url, project), _progress() as tell:
-        report = write_queue(server, open_project(server, project), _source(scored)(), rules=rules, progress=tell)
+        report = write_queue(
+            server, open_project(server, project), _source(scored)(), genres=stated, rules=rules, progress=tell
+        )
     if as_json:
         typer.echo(json.dumps(report.to_dict(), indent=2))
     else:

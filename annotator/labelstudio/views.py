@@ -48,6 +48,8 @@ def task_ids(server: Server, project: int, articles: Iterable[str]) -> list[int]
 def write_tasks_view(server: Server, project: int, title: str, tasks: Sequence[int]) -> ViewReport:
     """Write a view that shows these tasks, the first 200 of them; none: an empty view.
 
+    They are shown in the order of their ids: a score that ordered them would overwrite their places in the queue.
+
     Raises:
         ServerError: the server failed.
     """

@@ -8,11 +8,13 @@ hard pages alone, and are the ones to measure on.
 
 from __future__ import annotations
 
+import json
 import math
 import random
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -64,6 +66,38 @@ def entropy(probabilities: np.typing.NDArray[np.float64]) -> float:
     """Return the summed entropy of rows of probabilities [n, K], in nats."""
     logs = np.log(np.where(probabilities > 0, probabilities, 1.0))
     return float(-(probabilities * logs).sum())
+
+
+def read_genres(paths: Iterable[Path]) -> dict[str, str]:
+    """Return genre by article_id, of JSON Lines such as the input that was scored; a line without a genre is passed.
+
+    Raises:
+        InputError: a file cannot be read, a line is no JSON object with an article_id (or id, doc_id), its genre is no
+            text, or no line has one; names the line.
+    """
+    found: dict[str, str] = {}
+    for path in paths:
+        before = len(found)
+        try:
+            lines = path.read_text(encoding="utf-8").split("\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{path}: cannot be read ({error}): genres are JSON Lines in UTF-8") from error
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            try:
+                item = json.loads(line)
+                name = next(str(item[key]) for key in ("article_id", "id", "doc_id") if key in item)
+                genre = item.get("genre")
+            except (ValueError, TypeError, AttributeError, StopIteration) as error:
+                raise InputError(f"{path}: line {number}: needs a JSON object with article_id and genre") from error
+            if genre is not None and not isinstance(genre, str):
+                raise InputError(f"{path}: line {number}: genre {genre!r}: write it as text")
+            if genre:
+                found[name] = genre
+        if len(found) == before:
+            raise InputError(f"{path}: no genre in any line: needs article_id and genre")
+    return found
 
 
 def candidates(scored: Iterable[ScoredArticle], genres: Mapping[str, str | None] | None = None) -> list[Candidate]:
