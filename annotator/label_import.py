@@ -5,15 +5,15 @@ Labels of other names are translated by a map; one that is neither known nor map
 
 from __future__ import annotations
 
-import csv
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from annotator.errors import InputError
+from annotator.files import csv_header, csv_rows
 from annotator.labelled import LabelledPage, LabelledSegment
 from annotator.labelstudio.config import LABEL
 from annotator.labelstudio.convert import sha256
@@ -49,15 +49,16 @@ def import_file(
 
     Args:
         path: the file, UTF-8.
-        fmt: ``csv``: a header with text (or sentence) and label, optionally article_id and outlet; rows of one
-            article_id are the lines of one page, in order, and a row without one is a page of its own. ``conll``: one
-            token a line, its BIO tag last (``B-label``, ``I-label``), or ``# label = …`` before a sentence; a blank
-            line ends a sentence, ``# newdoc id = …`` or -DOCSTART- begins a page. ``labelstudio``: an export (JSON).
+        fmt: ``csv``: a header with text (or sentence) and label, optionally article_id and outlet, cells divided as
+            the header's are and quoted with ``"``; rows of one article_id are the lines of one page, in order, and a
+            row without one is a page of its own; rows without text are left out. ``conll``: one token a line, its BIO
+            tag last (``B-label``, ``I-label``), or ``# label = …`` before a sentence; a blank line ends a sentence,
+            ``# newdoc id = …`` or -DOCSTART- begins a page. ``labelstudio``: an export (JSON).
         names: other names of labels, theirs to ours.
         outlet: of pages that state none.
 
     Raises:
-        InputError: the file cannot be read or is not of this format; names the line.
+        InputError: the file cannot be read, is not of this format, or holds nothing; names the line.
     """
     try:
         content = path.read_text(encoding="utf-8-sig")
@@ -69,44 +70,53 @@ def import_file(
             raise InputError(f"--map {theirs}={ours}: unknown label {ours!r}: use one of {', '.join(LABELS)}")
         known[theirs] = Label(ours)
     if fmt == "labelstudio":
-        return _from_label_studio(path, content, known, outlet)
-    drafts = _from_csv(path, content, known) if fmt == "csv" else _from_conll(path, content, known)
-    pages = [replace(draft, outlet=draft.outlet or outlet).page() for draft in drafts]
-    return pages, []
+        pages, left = _from_label_studio(path, content, known, outlet)
+    else:
+        drafts, left = _from_csv(path, content, known) if fmt == "csv" else (_from_conll(path, content, known), [])
+        pages = [replace(draft, outlet=draft.outlet or outlet).page() for draft in drafts]
+    if not pages and not left:
+        raise InputError(f"{path}: holds nothing labelled: is it really {fmt}? see --format")
+    return pages, left
 
 
 def _label(given: str, known: Mapping[str, Label], where: str) -> Label:
+    if not given.strip():
+        raise InputError(f"{where}: no label: give it one of {', '.join(LABELS)}")
     if given.strip() not in known:
         raise InputError(f"{where}: unknown label {given!r}: translate it with --map {given}=LABEL")
     return known[given.strip()]
 
 
-def _from_csv(path: Path, content: str, known: Mapping[str, Label]) -> Iterable[_Draft]:
+def _from_csv(path: Path, content: str, known: Mapping[str, Label]) -> tuple[Iterable[_Draft], list[str]]:
     try:
-        dialect: type[csv.Dialect] = csv.Sniffer().sniff(content[:4096], delimiters=",;\t")
-    except csv.Error:
-        dialect = csv.excel
-    reader = csv.DictReader(io.StringIO(content, newline=""), dialect=dialect)
-    columns = reader.fieldnames or []
+        _, columns = csv_header(content.partition("\n")[0])
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
     text = next((name for name in _TEXT if name in columns), None)
     key = next((name for name in _ID if name in columns), None)
     if text is None or "label" not in columns:
-        raise InputError(f"{path}: needs columns text (or sentence) and label, has {', '.join(map(str, columns))}")
+        raise InputError(f"{path}: needs columns text (or sentence) and label, has {_few(columns)}: see also --format")
     drafts: dict[str, _Draft] = {}
-    try:
-        for row in reader:
-            where = f"{path}:{reader.line_num}"
-            words = (row.get(text) or "").strip()
-            if not words:
-                continue
-            name = (row.get(key) or "") if key else ""
-            name = name or f"{path.stem}-{reader.line_num}"
-            outlet = row.get("outlet") or None
-            draft = drafts.setdefault(name, _Draft(article_id=name, outlet=outlet, pieces=[]))
-            draft.pieces.append(("\n", words, _label(row.get("label") or "", known, where)))
-    except csv.Error as error:
-        raise InputError(f"{path}:{reader.line_num}: not CSV: {error}") from error
-    return drafts.values()
+    blank: list[int] = []
+    for row in csv_rows(io.BytesIO(content.encode())):
+        where = f"{path}:{row.number}"
+        if isinstance(row.value, InputError):
+            raise InputError(f"{where}: {row.value}") from row.value
+        words = (row.value[text] or "").strip()
+        if not words:
+            blank += [row.number] if any(row.value.values()) else []  # a sheet may end in rows of empty cells
+            continue
+        name = (row.value[key] if key else None) or f"{path.stem}-{row.number}"
+        draft = drafts.setdefault(name, _Draft(article_id=name, outlet=row.value.get("outlet"), pieces=[]))
+        draft.pieces.append(("\n", words, _label(row.value["label"] or "", known, where)))
+    left = [f"{path}: {len(blank)} rows without text are left out, the first at line {blank[0]}"] if blank else []
+    return drafts.values(), left
+
+
+def _few(columns: Sequence[str]) -> str:
+    """List columns for a message: of a file of another kind, the first line may be all of it."""
+    shown = [name if len(name) <= 40 else f"{name[:40]}…" for name in columns[:6]]
+    return ", ".join(shown) + (f" and {len(columns) - 6} more" if len(columns) > 6 else "")
 
 
 def _from_conll(path: Path, content: str, known: Mapping[str, Label]) -> Iterator[_Draft]:

@@ -209,6 +209,27 @@ def test_suspects_ranks_labels_by_given_predictions(reviewed):
     assert {item["suggested"] for item in ranked} == {"reported_claim"}
 
 
+def test_a_list_replaces_a_file_only_when_told_and_never_what_is_read(reviewed):
+    scored_file, pulled, out = (reviewed / name for name in ("scored.jsonl", "pulled.jsonl", "queue.jsonl"))
+    before = {path: path.read_bytes() for path in (scored_file, pulled)}
+    assert run("queue", scored_file, "-o", out).exit_code == 0
+    first = out.read_bytes()
+    assert "the file exists" in str(run("queue", scored_file, "--random", "1", "-o", out).exception)
+    assert out.read_bytes() == first
+    assert run("queue", scored_file, "--random", "1", "-o", out, "--force").exit_code == 0
+    assert out.read_bytes() != first
+    for arguments in (
+        ("queue", scored_file, "-o", scored_file),
+        ("queue", scored_file, "--labelled", pulled, "-o", pulled),
+        ("adjudicate", reviewed, "-o", pulled),
+        ("agreement", pulled, "--scored", scored_file, "-o", scored_file),
+        ("suspects", pulled, "--scored", scored_file, "-o", pulled),
+    ):
+        assert "the command reads this file" in str(run(*arguments, "--force").exception)
+    assert {path: path.read_bytes() for path in before} == before
+    assert sorted(path.name for path in reviewed.iterdir()) == ["pulled.jsonl", "queue.jsonl", "scored.jsonl"]
+
+
 @pytest.mark.parametrize("name", ["agreement", "queue", "suspects", "adjudicate"])
 def test_every_command_explains_itself(name):
     shown = run(name, "--help")
