@@ -83,6 +83,58 @@ def test_conllu_keeps_words_together_where_no_space_stands(tmp_path):
     assert found.article.text == "Ouf."
 
 
+def test_conll_keeps_tokens_that_begin_with_a_hash_and_words_as_they_are_written(tmp_path):
+    tagged = "# text = #MeToo avance\n#MeToo\tB-reported_claim\navance\tI-reported_claim\n#\tI-reported_claim\n"
+    ((found,), _) = import_file(write(tmp_path / "a.conll", tagged), "conll")
+    assert found.article.text == "#MeToo avance #"
+    rows = ["1\tParle", "2-3\tdu", "2\tde", "3\tle", "3.1\tvide", "4\tport"]
+    text = "# label = reported_claim\n" + "".join(row + "\t_" * 8 + "\n" for row in rows)
+    ((found,), _) = import_file(write(tmp_path / "b.conllu", text), "conll")
+    assert found.article.text == "Parle du port"
+
+
+def test_conll_with_an_id_twice_is_refused(tmp_path):
+    text = "# newdoc id = d\nLa B-boilerplate\n\n" * 2
+    with pytest.raises(InputError, match=r":4: newdoc id 'd' comes twice"):
+        import_file(write(tmp_path / "a.conll", text), "conll")
+
+
+def exported(path, *works, **task):
+    """A Label Studio export of one task of one segment, labelled by ``works``: (completed_by, label)."""
+    text = "La digue tient."
+    annotations = []
+    for number, (who, label) in enumerate(works, start=1):
+        value = {"start": 0, "end": len(text), "text": text, "labels": [label]}
+        result = [{"id": "r", "from_name": "voix", "to_name": "t", "type": "labels", "value": value}]
+        annotations.append({"id": number, "result": result} | ({"completed_by": who} if who else {}))
+    return write(path, json.dumps([{"id": 3, "data": {"text": text}, "annotations": annotations} | task]))
+
+
+@pytest.mark.parametrize("people", [("ondine@ambres.example", "merle@ambres.example"), (None, None)])
+def test_annotators_without_a_number_stay_two_people(tmp_path, people):
+    works = [(who, label) for who, label in zip(people, ("reported_claim", "boilerplate"), strict=True)]
+    ((found,), _) = import_file(exported(tmp_path / "e.json", *works), "labelstudio")
+    names = [item["annotator"] for item in found.annotations]
+    assert len(set(names)) == 2
+    assert all(name.startswith("annotator-") and "@" not in name for name in names)
+    assert found.segments[0].also is not None  # both votes count
+
+
+@pytest.mark.parametrize(
+    ("works", "task", "message"),
+    [
+        ([(4, "Fait")], {}, "task 3: annotation 1: unknown label 'Fait': translate it with --map Fait=LABEL"),
+        ([], {"data": {"corps": "La digue tient."}}, "task 3: its data has no text under the key 'text', only corps"),
+        ([], {"annotations": [{"result": []}]}, "task 3: annotation number 1: its key 'id' is None"),
+        ([], {"id": None}, "its key 'id' is None"),
+    ],
+)
+def test_what_an_export_lacks_is_named_with_its_task(tmp_path, works, task, message):
+    with pytest.raises(InputError) as caught:
+        import_file(exported(tmp_path / "e.json", *works, **task), "labelstudio")
+    assert message in str(caught.value)
+
+
 def test_a_label_studio_export_of_another_project(tmp_path):
     text = "La digue tient.\nLire aussi"
 
