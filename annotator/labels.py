@@ -18,6 +18,7 @@ from annotator.errors import InputError
 from annotator.labelstudio.commands import DEFAULT_URL, Token, TokenFile, Url, _server
 from annotator.registry import replace_text
 
+DEFAULT_BASE = "models/base"
 ImportFormat = Literal["csv", "conll", "labelstudio"]
 
 app = typer.Typer(help="Labelled pages: check, count, compare, choose, mend.", no_args_is_help=True)
@@ -104,7 +105,7 @@ def suspects(
         list[Path] | None,
         typer.Option("--scored", help="Out-of-fold predictions, if you have them: of models that never saw the page."),
     ] = None,
-    base: Annotated[str, typer.Option("--base", help="Frozen encoder for predictions of its own.")] = "models/base",
+    base: Annotated[str, typer.Option("--base", help="Frozen encoder for predictions of its own.")] = DEFAULT_BASE,
     cache: Annotated[
         Path | None, typer.Option("--cache", help="Where its features are kept (.npz).", show_default=False)
     ] = None,
@@ -130,9 +131,13 @@ def suspects(
     _check_output(output, [*labelled, *(scored or ())], force=force)
     require()
     pages = read_pages(*labelled)
+    if not any(page.segments for page in pages):
+        raise InputError(f"{', '.join(map(str, labelled))}: no labelled segment to judge: give pages with labels")
     if scored:
         stated = page_probabilities(pages, read_scored(scored))
     else:
+        if base == DEFAULT_BASE and not Path(base).is_dir():  # else it would be taken for a name on the hub
+            raise InputError(f"{base}: no such folder here: name an encoder with --base, or predictions with --scored")
         from annotator.training.base import load_base
         from annotator.training.features import cached_features, segment_features
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from labelled_pages import page, with_segment
+from labelled_pages import lines, page, with_segment
 from test_merging import SAME, work
 from typer.testing import CliRunner
 
@@ -228,6 +228,24 @@ def test_a_list_replaces_a_file_only_when_told_and_never_what_is_read(reviewed):
         assert "the command reads this file" in str(run(*arguments, "--force").exception)
     assert {path: path.read_bytes() for path in before} == before
     assert sorted(path.name for path in reviewed.iterdir()) == ["pulled.jsonl", "queue.jsonl", "scored.jsonl"]
+
+
+def test_suspects_says_what_is_missing_before_anything_is_loaded(reviewed, monkeypatch):
+    pytest.importorskip("cleanlab", reason="the extra review is not installed")
+    monkeypatch.chdir(reviewed)
+    empty = reviewed / "empty.jsonl"
+    empty.touch()
+    for more in ((), ("--scored", empty)):
+        assert "no labelled segment to judge" in str(run("suspects", empty, *more).exception)
+    assert "models/base: no such folder here" in str(run("suspects", "pulled.jsonl").exception)
+
+
+@pytest.mark.parametrize("change", [{"annotation_id": "abc"}, {"task_id": "abc"}, {"discuss": [[1]]}])
+def test_an_annotation_with_a_broken_key_is_named_with_its_line(tmp_path, change):
+    record = page().to_dict() | {"annotations": [work("a", SAME) | change]}
+    lines(tmp_path / "a.jsonl", record)
+    error = str(run("adjudicate", tmp_path / "a.jsonl").exception)
+    assert error.startswith(f"{tmp_path / 'a.jsonl'}:1: annotation: {next(iter(change))}")
 
 
 @pytest.mark.parametrize("name", ["agreement", "queue", "suspects", "adjudicate"])
