@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from annotator.duplicates import NEAR_DUPLICATE_SHARE, SHINGLE_WORDS, shingles
-from annotator.errors import RecordError
+from annotator.errors import RecordError, reason
 from annotator.labelled import (
     CODEBOOK,
     LabelledPage,
     LabelledSegment,
     Split,
     attribution_spans,
+    parse_segments,
     read_items,
     read_pages,
     write_pages,
@@ -112,7 +113,18 @@ def _page_problems(page: LabelledPage) -> list[str]:
         for seg in item.get("segments") or ():
             if seg.get("origin") not in _ORIGINS:
                 found.append(f"{head}origin {seg['origin']!r}: use drawn, kept, changed or null")
+        found += [f"{head}{problem}" for problem in _annotated_problems(item.get("segments") or (), text)]
     return found
+
+
+def _annotated_problems(items: Sequence[Mapping[str, Any]], text: str) -> list[str]:
+    """Return what is wrong with the segments of one annotation; one that was skipped or left empty has none."""
+    try:
+        return _segment_problems(parse_segments(items, text), text) if items else []
+    except RecordError as error:
+        return [str(error)]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        return [f"not a list of segments: {reason(error)}"]
 
 
 def _segment_problems(segments: Sequence[LabelledSegment], text: str) -> list[str]:

@@ -39,6 +39,7 @@ FORMATS: Mapping[str, Format] = {
 }
 _BATCH = 64
 _CSV_FIELD_LIMIT = 1 << 28  # characters; the csv module's own limit, 131,072, is less than a long page
+_CSV_DELIMITERS = ",;\t|"
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark opens it
@@ -272,8 +273,8 @@ def json_rows(lines: Iterable[bytes]) -> Iterator[Row]:
 def csv_rows(lines: Iterable[bytes]) -> Iterator[Row]:
     """Yield the rows of a CSV file as dicts; empty cells are None, the number is the line where the row begins.
 
-    The delimiter (comma, semicolon or tab) is the one that splits the header into most columns. The csv module's
-    limit on the length of a field, which is one for the whole process, is raised.
+    See :func:`csv_header` for the delimiter. The csv module's limit on the length of a field, which is one for the
+    whole process, is raised.
 
     Raises:
         InputError: the file has no header.
@@ -287,11 +288,7 @@ def csv_rows(lines: Iterable[bytes]) -> Iterator[Row]:
             yield line
 
     source = texts()
-    head = next(source, "")
-    if not head.strip():
-        raise InputError("a CSV file needs a header line with the names of its columns: its first line is blank")
-    delimiter = max(",;\t", key=lambda d: len(next(csv.reader([head], delimiter=d))))
-    header = [name.strip() for name in next(csv.reader([head], delimiter=delimiter))]
+    delimiter, header = csv_header(next(source, ""))
     reader = csv.reader(source, delimiter=delimiter, strict=True)
     while True:
         number = reader.line_num + 2
@@ -311,6 +308,25 @@ def csv_rows(lines: Iterable[bytes]) -> Iterator[Row]:
             pairs = zip(header, [*cells, *[""] * (len(header) - len(cells))], strict=True)
             yield Row(number, {name: cell or None for name, cell in pairs}, warnings[0] if warnings else None)
         warnings.clear()
+
+
+def csv_header(line: str) -> tuple[str, list[str]]:
+    """Return the delimiter of a CSV file, by its first line, and the names of its columns.
+
+    The delimiter (comma, semicolon, tab or vertical bar) is the one that gives most columns: what stands in the rows,
+    quotation marks above all, says nothing sure of it.
+
+    Raises:
+        InputError: the line is no header.
+    """
+    if not line.strip():
+        raise InputError("a CSV file needs a header line with the names of its columns: its first line is blank")
+    try:
+        found = {mark: next(csv.reader([line], delimiter=mark)) for mark in _CSV_DELIMITERS}
+    except csv.Error as error:
+        raise InputError(f"its first line is not the header of a CSV file: {error}") from error
+    delimiter = max(_CSV_DELIMITERS, key=lambda mark: len(found[mark]))
+    return delimiter, [name.strip() for name in found[delimiter]]
 
 
 def _parquet_rows(stream: BinaryIO, columns: Sequence[str] | None) -> Iterator[Row]:

@@ -120,7 +120,7 @@ def _parse_page(record: Mapping[str, Any]) -> LabelledPage:
         topic=strings["topic"],
         features=strings["features"],
         codebook=_of_type(record.get("codebook", CODEBOOK), int, "codebook"),
-        segments=_parse_segments(record["segments"], text),
+        segments=parse_segments(record["segments"], text),
         annotations=tuple(_annotation_dict(item, text) for item in record.get("annotations") or ()),
     )
 
@@ -137,7 +137,12 @@ def _label(value: Any) -> Label:
     return Label(value)
 
 
-def _parse_segments(items: Iterable[Mapping[str, Any]], text: str) -> tuple[LabelledSegment, ...]:
+def parse_segments(items: Iterable[Mapping[str, Any]], text: str) -> tuple[LabelledSegment, ...]:
+    """Read the JSON form of segments; offsets are left to :func:`annotator.dataset.check`.
+
+    Raises:
+        RecordError: a segment that is none; names its place in the list.
+    """
     segments = []
     for index, item in enumerate(items):
         try:
@@ -212,6 +217,14 @@ def _segment_dict(seg: LabelledSegment, text: str) -> dict[str, Any]:
 
 def _annotation_dict(item: Mapping[str, Any], text: str) -> dict[str, Any]:
     """Return an annotation with every key, known ones first; its segments also carry their ``origin``."""
+    for key in ("task_id", "annotation_id"):
+        try:
+            int(item.get(key) or 0)
+        except (TypeError, ValueError) as error:
+            raise RecordError(f"annotation: {key} {item[key]!r}: use a number or null") from error
+    for pair in item.get("discuss") or ():
+        if not (isinstance(pair, list | tuple) and len(pair) == 2 and all(isinstance(end, int) for end in pair)):
+            raise RecordError(f"annotation: discuss {pair!r}: use [start, end]")
     record: dict[str, Any] = {key: item.get(key) for key in _ANNOTATION_KEYS}
     record["segments"] = [
         _segment_dict(_parse_segment(seg, text), text) | {"origin": seg.get("origin")}

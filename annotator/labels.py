@@ -16,7 +16,9 @@ from rich.console import Console
 
 from annotator.errors import InputError
 from annotator.labelstudio.commands import DEFAULT_URL, Token, TokenFile, Url, _server
+from annotator.registry import replace_text
 
+DEFAULT_BASE = "models/base"
 ImportFormat = Literal["csv", "conll", "labelstudio"]
 
 app = typer.Typer(help="Labelled pages: check, count, compare, choose, mend.", no_args_is_help=True)
@@ -26,6 +28,7 @@ Project = Annotated[
     str | None, typer.Option("--project", help="Also write a view to this Label Studio project.", show_default=False)
 ]
 Output = Annotated[Path | None, typer.Option("-o", "--output", help="File for the list (.jsonl).")]
+Force = Annotated[bool, typer.Option("--force", help="Replace an output that exists; never a file that is read.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of the resampling.")]
 
 
@@ -36,6 +39,7 @@ def agreement(
         list[Path] | None, typer.Option("--scored", help="The predictions that were pushed (.jsonl, .parquet).")
     ] = None,
     output: Output = None,
+    force: Force = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     seed: Seed = 0,
     resamples: Annotated[int, typer.Option("--resamples", min=100, help="Resamples of the articles.")] = 1000,
@@ -50,6 +54,7 @@ def agreement(
     from annotator.review.agreement import agreement as measure
     from annotator.storage import read_scored
 
+    _check_output(output, [*labelled, *(scored or ())], force=force)
     found = measure(read_pages(*labelled), scored=read_scored(scored) if scored else (), seed=seed, resamples=resamples)
     if as_json:
         typer.echo(json.dumps(found.to_dict(), indent=2, ensure_ascii=False))
@@ -72,6 +77,7 @@ def queue(
     random_share: Annotated[float, typer.Option("--random", min=0, max=1, help="Share of pages at random.")] = 0.1,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the random pages.")] = 0,
     output: Output = None,
+    force: Force = False,
 ) -> None:
     """Order scored pages for review: uncertain first, from many outlets, some at random; with --genres of many genres.
 
@@ -82,6 +88,7 @@ def queue(
     from annotator.review.queue import queue as order
     from annotator.storage import read_scored
 
+    _check_output(output, [*scored, *(labelled or ())], force=force)
     pages = read_pages(*labelled) if labelled else []
     known = {page.article.article_id: page for page in pages}
     done = [
@@ -105,13 +112,14 @@ def suspects(
         list[Path] | None,
         typer.Option("--scored", help="Out-of-fold predictions, if you have them: of models that never saw the page."),
     ] = None,
-    base: Annotated[str, typer.Option("--base", help="Frozen encoder for predictions of its own.")] = "models/base",
+    base: Annotated[str, typer.Option("--base", help="Frozen encoder for predictions of its own.")] = DEFAULT_BASE,
     cache: Annotated[
         Path | None, typer.Option("--cache", help="Where its features are kept (.npz).", show_default=False)
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the folds.")] = 0,
     top: Annotated[int, typer.Option("--top", min=1, help="How many to list.")] = 100,
     output: Output = None,
+    force: Force = False,
     project: Project = None,
     url: Url = DEFAULT_URL,
     token: Token = None,
@@ -128,11 +136,16 @@ def suspects(
     from annotator.review.suspects import suspects as rank
     from annotator.storage import read_scored
 
+    _check_output(output, [*labelled, *(scored or ())], force=force)
     require()
     pages = read_pages(*labelled)
+    if not any(page.segments for page in pages):
+        raise InputError(f"{', '.join(map(str, labelled))}: no labelled segment to judge: give pages with labels")
     if scored:
         stated = page_probabilities(pages, read_scored(scored))
     else:
+        if base == DEFAULT_BASE and not Path(base).is_dir():  # else it would be taken for a name on the hub
+            raise InputError(f"{base}: no such folder here: name an encoder with --base, or predictions with --scored")
         from annotator.training.base import load_base
         from annotator.training.features import cached_features, segment_features
 
@@ -153,6 +166,7 @@ def suspects(
 def adjudicate(
     labelled: Labelled,
     output: Output = None,
+    force: Force = False,
     project: Project = None,
     url: Url = DEFAULT_URL,
     token: Token = None,
@@ -166,6 +180,7 @@ def adjudicate(
     from annotator.labelstudio.views import ADJUDICATION
     from annotator.merging import undecided
 
+    _check_output(output, labelled, force=force)
     found = [item for page in read_pages(*labelled) for item in undecided(page)]
     names = ("article_id", "reason")
     records = [
@@ -192,16 +207,24 @@ def import_(
         list[str] | None, typer.Option("--map", metavar="THEIRS=OURS", help="Another name of a label.")
     ] = None,
     outlet: Annotated[str | None, typer.Option("--outlet", help="Outlet of pages that state none.")] = None,
+    force: Force = False,
 ) -> None:
     """Make labelled pages of data of one's own: CSV of sentence and label, CoNLL, a Label Studio export."""
     from annotator.dataset import check, write_pages
     from annotator.label_import import import_file
     from annotator.migration import read_pairs
 
+    _check_output(output, [source], force=force)
     pages, refused = import_file(source, fmt, names=read_pairs("--map", names), outlet=outlet)
-    for line in (*refused, *check(pages, where=str(source))):
+    problems = check(pages, where=str(source))
+    for line in (*refused, *problems):
         _say(line)
-    write_pages(pages, output)
+    if problems or not pages:
+        what = f"{len(problems)} problems, see above" if problems else "no page is left"
+        raise InputError(f"{source}: {what}: mend them; nothing is written")
+    if output.exists() and not output.is_file():
+        raise InputError(f"{output}: not a file: name one that ends in .jsonl")
+    write_pages(pages, output.resolve())  # a link stays a link
     _say(f"{len(pages)} pages, {sum(len(page.segments) for page in pages)} segments written to {output}")
     if refused:
         raise typer.Exit(1)
@@ -255,12 +278,28 @@ def _rows(rows: Iterable[Sequence[str]]) -> None:
         typer.echo("\t".join(row))
 
 
+def _check_output(output: Path | None, inputs: Iterable[Path], *, force: bool) -> None:
+    """Refuse an output that exists, before the work begins; what the command reads is refused with ``force`` too."""
+    if output is None or not output.is_file():
+        return
+    for path in inputs:
+        if path.exists() and (output.samefile(path) or (path.is_dir() and output.parent.samefile(path))):
+            raise InputError(f"{output}: the command reads this file: give the output another name")
+    if not force:
+        raise InputError(f"{output}: the file exists: give another name, or replace it with --force")
+
+
 def _list(output: Path | None, records: Sequence[Mapping[str, Any]]) -> None:
     if output is None:
         return
-    lines = [json.dumps(record, ensure_ascii=False) + "\n" for record in records]
+    text = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+    # A lone surrogate has no UTF-8 form, but a JSON escape.
+    text = text.encode("utf-8", "backslashreplace").decode()
     try:
-        output.write_text("".join(lines), encoding="utf-8", errors="backslashreplace")
+        if output.exists() and not output.is_file():  # /dev/stdout, a pipe: nothing to replace
+            output.write_text(text, encoding="utf-8")
+        else:
+            replace_text(output.resolve(), text)  # a link stays a link
     except OSError as error:
         raise InputError(f"{output}: cannot be written ({error.strerror})") from error
     _say(f"{len(records)} lines written to {output}")

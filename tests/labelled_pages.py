@@ -48,5 +48,9 @@ ANNOTATION = {
     "model_version": None,
     "task_id": 7,
     "comment": "hésitation sur le titre",
-    "segments": [{"start": 0, "end": 20, "label": "boilerplate", "origin": "changed"}],
+    "segments": [
+        {"start": 0, "end": 20, "label": "boilerplate", "origin": "changed"},
+        {"start": 22, "end": 68, "label": "reported_claim", "origin": "kept"},
+        {"start": 69, "end": 106, "label": "attributed_quote", "origin": "kept"},
+    ],
 }

@@ -87,6 +87,10 @@ PLANTED = {
     "split": (page(split="test"), "split 'test'"),
     "no outlet": (page(outlet=None), "no outlet"),
     "e-mail": (page(annotations=(ANNOTATION | {"annotator": "merle@ambres.example"},)), "give a pseudonym"),
+    "offsets of an annotation": (
+        page(annotations=(ANNOTATION | {"segments": [{"start": 0, "end": 10**6, "label": "boilerplate"}]},)),
+        r"annotation 0: segments: segment \[0, 1000000\) ends past the text",
+    ),
     "origin": (page(annotations=(ANNOTATION | {"segments": [{"origin": "guessed"}]},)), "origin 'guessed'"),
 }
 

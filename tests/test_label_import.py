@@ -43,6 +43,23 @@ def test_csv_rows_of_one_article_are_lines_of_one_page(tmp_path):
     assert check(pages, where="import") == []
 
 
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_only_double_quotes_quote_in_csv_wherever_they_stand(tmp_path, delimiter):
+    texts = ["L'eau monte.", "C'est l'heure, dit-on."] * 150 + ['Le "grand" soir', "l'autre; ou | non, \t\n'rien'"]
+    cells = [["text", "label"], *([text, "boilerplate"] for text in texts)]
+    content = "".join(delimiter.join(f'"{cell.replace(chr(34), chr(34) * 2)}"' for cell in row) + "\n" for row in cells)
+    pages, refused = import_file(write(tmp_path / "q.csv", content), "csv")
+    assert refused == []
+    assert [item.article.text for item in pages] == texts
+
+
+def test_csv_rows_without_text_are_counted_and_rows_of_empty_cells_are_not(tmp_path):
+    rows = "text,label\nLa digue tient.,reported_claim\n ,boilerplate\n,\n,boilerplate\n"
+    pages, (line,) = import_file(write(tmp_path / "a.csv", rows), "csv")
+    assert len(pages) == 1
+    assert line.endswith("a.csv: 2 rows without text are left out, the first at line 3")
+
+
 def test_conll_by_tags_and_by_comment(tmp_path):
     text = (
         "# newdoc id = d1\nLa\tB-reported_claim\ndigue\tI-reported_claim\ntient\tI-reported_claim\n"
@@ -64,6 +81,58 @@ def test_conllu_keeps_words_together_where_no_space_stands(tmp_path):
     text = "# label = reported_claim\n" + "".join(f"{n}\t{w}\t_\t_\t_\t_\t_\t_\t_\t{m}\n" for n, w, m in rows)
     ((found,), _) = import_file(write(tmp_path / "c.conllu", text), "conll")
     assert found.article.text == "Ouf."
+
+
+def test_conll_keeps_tokens_that_begin_with_a_hash_and_words_as_they_are_written(tmp_path):
+    tagged = "# text = #MeToo avance\n#MeToo\tB-reported_claim\navance\tI-reported_claim\n#\tI-reported_claim\n"
+    ((found,), _) = import_file(write(tmp_path / "a.conll", tagged), "conll")
+    assert found.article.text == "#MeToo avance #"
+    rows = ["1\tParle", "2-3\tdu", "2\tde", "3\tle", "3.1\tvide", "4\tport"]
+    text = "# label = reported_claim\n" + "".join(row + "\t_" * 8 + "\n" for row in rows)
+    ((found,), _) = import_file(write(tmp_path / "b.conllu", text), "conll")
+    assert found.article.text == "Parle du port"
+
+
+def test_conll_with_an_id_twice_is_refused(tmp_path):
+    text = "# newdoc id = d\nLa B-boilerplate\n\n" * 2
+    with pytest.raises(InputError, match=r":4: newdoc id 'd' comes twice"):
+        import_file(write(tmp_path / "a.conll", text), "conll")
+
+
+def exported(path, *works, **task):
+    """A Label Studio export of one task of one segment, labelled by ``works``: (completed_by, label)."""
+    text = "La digue tient."
+    annotations = []
+    for number, (who, label) in enumerate(works, start=1):
+        value = {"start": 0, "end": len(text), "text": text, "labels": [label]}
+        result = [{"id": "r", "from_name": "voix", "to_name": "t", "type": "labels", "value": value}]
+        annotations.append({"id": number, "result": result} | ({"completed_by": who} if who else {}))
+    return write(path, json.dumps([{"id": 3, "data": {"text": text}, "annotations": annotations} | task]))
+
+
+@pytest.mark.parametrize("people", [("ondine@ambres.example", "merle@ambres.example"), (None, None)])
+def test_annotators_without_a_number_stay_two_people(tmp_path, people):
+    works = [(who, label) for who, label in zip(people, ("reported_claim", "boilerplate"), strict=True)]
+    ((found,), _) = import_file(exported(tmp_path / "e.json", *works), "labelstudio")
+    names = [item["annotator"] for item in found.annotations]
+    assert len(set(names)) == 2
+    assert all(name.startswith("annotator-") and "@" not in name for name in names)
+    assert found.segments[0].also is not None  # both votes count
+
+
+@pytest.mark.parametrize(
+    ("works", "task", "message"),
+    [
+        ([(4, "Fait")], {}, "task 3: annotation 1: unknown label 'Fait': translate it with --map Fait=LABEL"),
+        ([], {"data": {"corps": "La digue tient."}}, "task 3: its data has no text under the key 'text', only corps"),
+        ([], {"annotations": [{"result": []}]}, "task 3: annotation number 1: its key 'id' is None"),
+        ([], {"id": None}, "its key 'id' is None"),
+    ],
+)
+def test_what_an_export_lacks_is_named_with_its_task(tmp_path, works, task, message):
+    with pytest.raises(InputError) as caught:
+        import_file(exported(tmp_path / "e.json", *works, **task), "labelstudio")
+    assert message in str(caught.value)
 
 
 def test_a_label_studio_export_of_another_project(tmp_path):
@@ -92,6 +161,14 @@ def test_a_label_studio_export_of_another_project(tmp_path):
     [
         ("csv", "a,b\n1,2\n", "needs columns text"),
         ("csv", "text,label\nBonjour,weather\n", ":2: unknown label 'weather'"),
+        ("csv", "text,label\nBonjour,boilerplate\nNon, merci,boilerplate\n", ":3: the row has 3 cells"),
+        ("csv", 'text,label\n"Bonjour" dit-il,boilerplate\n', ":2: not a row of CSV"),
+        ("csv", "text,label\nBonjour,\n", ":2: no label"),
+        ("csv", "text,label\n", "holds nothing labelled"),
+        ("csv", "", "first line is blank"),
+        ("csv", "{" + '"a": "b", ' * 900 + "}", "needs columns text"),
+        ("conll", "", "holds nothing labelled"),
+        ("labelstudio", "[]", "holds nothing labelled"),
         ("conll", "Bonjour\tO\n", ":1: tag 'O'"),
         ("labelstudio", "{}", "JSON list"),
         ("labelstudio", "[", "not a Label Studio export"),
@@ -102,6 +179,7 @@ def test_what_is_not_of_the_format_is_one_line(tmp_path, fmt, content, message):
         import_file(write(tmp_path / "x", content), fmt)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 400 + len(str(tmp_path))
 
 
 def run(*arguments):
@@ -114,6 +192,31 @@ def test_the_import_command(tmp_path):
     assert done.exit_code == 0, done.output
     assert "1 pages, 1 segments" in done.stderr
     assert len(read_pages(out)) == 1
+
+
+def test_an_import_of_nothing_fails_and_writes_nothing(tmp_path):
+    source, out = write(tmp_path / "a.csv", "text,label\n,boilerplate\n"), tmp_path / "own.jsonl"
+    done = run("import", source, "-o", out)
+    assert done.exit_code != 0
+    assert "1 rows without text" in done.stderr
+    assert "no page is left" in str(done.exception)
+    assert not out.exists()
+
+
+def test_an_import_replaces_a_file_only_when_told_and_its_source_never(tmp_path):
+    source, out = write(tmp_path / "a.csv", "text,label\nLa digue tient.,boilerplate\n"), tmp_path / "own.jsonl"
+    before = source.read_text(encoding="utf-8")
+    write(out, "labelled by hand")
+    refused = run("import", source, "-o", out)
+    assert refused.exit_code != 0
+    assert "the file exists: give another name, or replace it with --force" in str(refused.exception)
+    assert out.read_text(encoding="utf-8") == "labelled by hand"
+    for more in ([], ["--force"]):
+        assert "the command reads this file" in str(run("import", source, "-o", source, *more).exception)
+    assert source.read_text(encoding="utf-8") == before
+    assert run("import", source, "-o", out, "--force").exit_code == 0
+    assert len(read_pages(out)) == 1
+    assert "not a file" in str(run("import", source, "-o", tmp_path).exception)
 
 
 # --- migration

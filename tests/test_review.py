@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from labelled_pages import page, with_segment
+from labelled_pages import lines, page, with_segment
 from test_merging import SAME, work
 from typer.testing import CliRunner
 
@@ -231,6 +231,45 @@ def test_suspects_ranks_labels_by_given_predictions(reviewed):
     ranked = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
     assert [item["rank"] for item in ranked] == [1, 2]
     assert {item["suggested"] for item in ranked} == {"reported_claim"}
+
+
+def test_a_list_replaces_a_file_only_when_told_and_never_what_is_read(reviewed):
+    scored_file, pulled, out = (reviewed / name for name in ("scored.jsonl", "pulled.jsonl", "queue.jsonl"))
+    before = {path: path.read_bytes() for path in (scored_file, pulled)}
+    assert run("queue", scored_file, "-o", out).exit_code == 0
+    first = out.read_bytes()
+    assert "the file exists" in str(run("queue", scored_file, "--random", "1", "-o", out).exception)
+    assert out.read_bytes() == first
+    assert run("queue", scored_file, "--random", "1", "-o", out, "--force").exit_code == 0
+    assert out.read_bytes() != first
+    for arguments in (
+        ("queue", scored_file, "-o", scored_file),
+        ("queue", scored_file, "--labelled", pulled, "-o", pulled),
+        ("adjudicate", reviewed, "-o", pulled),
+        ("agreement", pulled, "--scored", scored_file, "-o", scored_file),
+        ("suspects", pulled, "--scored", scored_file, "-o", pulled),
+    ):
+        assert "the command reads this file" in str(run(*arguments, "--force").exception)
+    assert {path: path.read_bytes() for path in before} == before
+    assert sorted(path.name for path in reviewed.iterdir()) == ["pulled.jsonl", "queue.jsonl", "scored.jsonl"]
+
+
+def test_suspects_says_what_is_missing_before_anything_is_loaded(reviewed, monkeypatch):
+    pytest.importorskip("cleanlab", reason="the extra review is not installed")
+    monkeypatch.chdir(reviewed)
+    empty = reviewed / "empty.jsonl"
+    empty.touch()
+    for more in ((), ("--scored", empty)):
+        assert "no labelled segment to judge" in str(run("suspects", empty, *more).exception)
+    assert "models/base: no such folder here" in str(run("suspects", "pulled.jsonl").exception)
+
+
+@pytest.mark.parametrize("change", [{"annotation_id": "abc"}, {"task_id": "abc"}, {"discuss": [[1]]}])
+def test_an_annotation_with_a_broken_key_is_named_with_its_line(tmp_path, change):
+    record = page().to_dict() | {"annotations": [work("a", SAME) | change]}
+    lines(tmp_path / "a.jsonl", record)
+    error = str(run("adjudicate", tmp_path / "a.jsonl").exception)
+    assert error.startswith(f"{tmp_path / 'a.jsonl'}:1: annotation: {next(iter(change))}")
 
 
 @pytest.mark.parametrize("name", ["agreement", "queue", "suspects", "adjudicate"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -41,10 +42,18 @@ class ReadTask:
     quarantine: tuple[Mapping[str, Any], ...]
 
 
-def pseudonym(user: Any) -> str:
-    """Return the name under which a user's work is kept: their number on the server, never an e-mail address."""
-    number = user.get("id") if isinstance(user, Mapping) else user
-    return f"annotator-{number}" if isinstance(number, int) else "annotator-unknown"
+def pseudonym(user: Any, annotation_id: Any = None) -> str:
+    """Return the name under which a user's work is kept: their number on the server, never an e-mail address.
+
+    Exports may hold an address alone: a digest of it is the name. Without either, each annotation counts as of a
+    person of its own (``annotation_id``), so that no vote replaces another.
+    """
+    key = (user.get("id") or user.get("email")) if isinstance(user, Mapping) else user
+    if isinstance(key, int):
+        return f"annotator-{key}"
+    if isinstance(key, str) and key.strip():
+        return f"annotator-{hashlib.sha256(key.strip().lower().encode('utf-8', 'replace')).hexdigest()[:12]}"
+    return "annotator-unknown" if annotation_id is None else f"annotator-unknown-{annotation_id}"
 
 
 def read_task(task: Mapping[str, Any]) -> ReadTask:
@@ -87,7 +96,7 @@ def _refused(task: Mapping[str, Any], item: Mapping[str, Any], reason: str) -> d
         "article_id": (task.get("data") or {}).get("article_id"),
         "task_id": task["id"],
         "annotation_id": item["id"],
-        "annotator": pseudonym(item.get("completed_by")),
+        "annotator": pseudonym(item.get("completed_by"), item["id"]),
         "created_at": item.get("created_at"),
         "updated_at": item.get("updated_at"),
         "lead_time": item.get("lead_time"),
@@ -101,7 +110,7 @@ def _record(task: Mapping[str, Any], item: Mapping[str, Any], art: Article, read
     segments, versions = read.segments, read.model_versions
     origins = Counter(seg.origin for seg in segments)
     return {
-        "annotator": pseudonym(item.get("completed_by")),
+        "annotator": pseudonym(item.get("completed_by"), item["id"]),
         "created_at": item.get("created_at"),
         "lead_time": item.get("lead_time"),
         "codebook": CODEBOOK,

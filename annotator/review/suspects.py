@@ -150,7 +150,7 @@ def suspects(pages: Sequence[LabelledPage], probabilities: Sequence[FloatArray])
         probabilities: of each page, out of fold, [segments, 4] in the order of LABELS.
 
     Raises:
-        InputError: probabilities do not fit the pages, or a label that people used was never predicted for.
+        InputError: probabilities do not fit the pages, or no page has a segment.
         MissingExtraError: cleanlab is not installed.
     """
     require()
@@ -159,6 +159,8 @@ def suspects(pages: Sequence[LabelledPage], probabilities: Sequence[FloatArray])
 
     if [len(page.segments) for page in pages] != [len(rows) for rows in probabilities]:
         raise InputError("the predictions do not fit the pages: one row of probabilities a segment")
+    if not any(page.segments for page in pages):
+        raise InputError("no labelled segment to judge: give pages with labels")
     stated = np.concatenate([np.asarray(rows, dtype=np.float64) for rows in probabilities])
     stated = np.clip(stated, 1e-6, None)
     stated /= stated.sum(axis=1, keepdims=True)
