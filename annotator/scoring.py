@@ -119,6 +119,7 @@ def score(
     """Score pages: one record an article, in input order, to OUT or stdout."""
     from annotator.bulk import EngineConfig, count_articles, score_inputs
     from annotator.ledger import Ledger
+    from annotator.reader import refuse_outputs
     from annotator.shards import ShardConfig, keeper
     from annotator.storage import ScoredWriter
 
@@ -148,13 +149,16 @@ def score(
         raise AnnotatorError("Parquet is binary: name a file with -o, or send stdout to one")
     classifier = load.classifier(config)
     target = output if output is not None else sys.stdout.buffer
+    listed = errors if errors is not None else output and output.with_name(output.name + ".errors.jsonl")
+    outputs = [path for path in (output, listed) if path is not None]
+    refuse_outputs(inputs, outputs)
     with ExitStack() as stack:
         writer = stack.enter_context(ScoredWriter(target, fmt_name, lean=lean, overwrite=force))
         verdict = None
         if known or dedupe:
             verdict = keeper(stack.enter_context(Ledger(None)), dedupe=dedupe, known=known)
         stack.enter_context(watch.progress)
-        watch.begin(None if watch.progress.disable or verdict else count_articles(inputs))
+        watch.begin(None if watch.progress.disable or verdict else count_articles(inputs, outputs))
         for scored in score_inputs(
             inputs,
             classifier,
@@ -165,6 +169,7 @@ def score(
             on_skip=lambda page: watch.skip(page.reason),
             keep=None if verdict is None else lambda article: watch.keeps(verdict(article)),
             config=config,
+            outputs=outputs,
         ):
             writer.write(scored)
             watch.scored(scored)
