@@ -193,20 +193,13 @@ def open_run(
 
 def _locked(folder: Path, *, force: bool) -> Ledger:
     """Open the ledger, which keeps other runs out; with ``force``, a damaged one is dropped."""
-    if not force:
-        return Ledger(folder)
-    try:
-        ledger = Ledger(folder)
+    if force:
         try:
-            ledger.check()
-        except BaseException:
-            ledger.__exit__()
-            raise
-        return ledger
-    except LedgerDamagedError:
-        pass
-    for name in (NAME, f"{NAME}-journal"):
-        (folder / name).unlink(missing_ok=True)
+            with Ledger(folder) as ledger:
+                ledger.check()
+        except LedgerDamagedError:
+            for name in (NAME, f"{NAME}-journal"):
+                (folder / name).unlink(missing_ok=True)
     return Ledger(folder)
 
 

@@ -26,7 +26,7 @@ CONFIG = ShardConfig(size=3)
 
 @pytest.fixture(autouse=True)
 def unscored(monkeypatch):
-    def score_articles(articles, classifier, config=None):
+    def score_articles(articles, classifier, _config=None):
         for article in articles:
             yield ScoredArticle(article=article, model_version=classifier.version, segments=())
 
@@ -116,7 +116,8 @@ def test_the_output_is_not_read_as_input(pages):
     assert len(found) == 21
 
 
-def test_an_output_file_is_not_read_as_input(pages, monkeypatch):
+@pytest.mark.usefixtures("pages")
+def test_an_output_file_is_not_read_as_input(monkeypatch):
     monkeypatch.setattr("annotator.scoring._Load.classifier", lambda *_: MODEL)
     monkeypatch.setattr("annotator.bulk.score_articles", annotator.shards.score_articles)
     for _ in range(2):
@@ -200,7 +201,8 @@ def test_what_cannot_begin_leaves_nothing_behind(pages):
     assert manifest()["model"] == "fr-none"
 
 
-def test_file_names_that_are_not_utf8(pages):
+@pytest.mark.usefixtures("pages")
+def test_file_names_that_are_not_utf8():
     for name in (b"in/caf\xe9.txt", b"in/th\xe9.jsonl"):
         Path(os.fsdecode(name)).write_text('{"text": "Il pleut."}', encoding="utf-8")
     inputs = ("in", os.fsdecode(b"in/caf\xe9s"))
@@ -229,7 +231,8 @@ def test_what_cannot_be_written_is_named(pages, monkeypatch):
     score(pages, out="new")
 
 
-def test_an_id_twice_is_a_failure_in_crawls_too(pages):
+@pytest.mark.usefixtures("pages")
+def test_an_id_twice_is_a_failure_in_crawls_too():
     page = "Le maire a annoncé jeudi la fermeture du pont, selon le préfet. " * 5
     record = (
         "WARC/1.0\r\nWARC-Type: conversion\r\nWARC-Record-ID: <urn:uuid:00000000-0000-0000-0000-000000000001>\r\n"
