@@ -166,7 +166,7 @@ def _guarded(items: _Items) -> _Items:
 
 
 def refuse_outputs(inputs: Sequence[str | Path], outputs: Sequence[Path]) -> None:
-    """Refuse an output that is named as an input.
+    """Refuse an output that is named as something to read.
 
     Raises:
         InputError: one is: it would be written while it is read.
@@ -174,7 +174,7 @@ def refuse_outputs(inputs: Sequence[str | Path], outputs: Sequence[Path]) -> Non
     written = {output.resolve() for output in outputs}
     for given in inputs:
         if str(given) != "-" and Path(given).resolve() in written:
-            raise InputError(f"{given}: is the output too: name another output, or leave it out of the inputs")
+            raise InputError(f"{given}: is read, and is the output too: name another output")
 
 
 def expand(given: str | Path, outputs: Sequence[Path] = ()) -> Iterator[Path | ReadFailure]:

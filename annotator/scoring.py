@@ -151,7 +151,7 @@ def score(
     target = output if output is not None else sys.stdout.buffer
     listed = errors if errors is not None else output and output.with_name(output.name + ".errors.jsonl")
     outputs = [path for path in (output, listed) if path is not None]
-    refuse_outputs(inputs, outputs)
+    refuse_outputs([*inputs, *known], outputs)
     with ExitStack() as stack:
         writer = stack.enter_context(ScoredWriter(target, fmt_name, lean=lean, overwrite=force))
         verdict = None

@@ -126,6 +126,9 @@ def test_an_output_file_is_not_read_as_input(monkeypatch):
         assert len(Path("in/out.jsonl").read_text(encoding="utf-8").splitlines()) == 21
     refused = CliRunner().invoke(app, ["score", "in/a.jsonl", "-o", "in/a.jsonl", "--force"])
     assert "is the output too" in str(refused.exception)
+    args = ["score", "in/a.jsonl", "-o", "in/out.jsonl", "--force", "--skip-known", "in/out.jsonl"]
+    assert "is the output too" in str(CliRunner().invoke(app, args).exception)
+    assert len(Path("in/out.jsonl").read_text(encoding="utf-8").splitlines()) == 21
     existing = CliRunner().invoke(app, ["score", "in", "-o", "in/out.jsonl"])
     assert "--force" in str(existing.exception)
 
