@@ -114,6 +114,7 @@ def score_inputs(
     on_skip: Callable[[Skipped], None] | None = None,
     keep: Callable[[Article], bool] | None = None,
     config: EngineConfig | None = None,
+    outputs: Sequence[Path] = (),
 ) -> Iterator[ScoredArticle]:
     """Read and score inputs lazily, in order; every input or article that fails is reported and passed over.
 
@@ -128,10 +129,12 @@ def score_inputs(
         on_skip: called with each page of a crawl that is left out.
         keep: asked about each article, in order; those that it refuses are not scored.
         config: how much is done at a time.
+        outputs: files and folders being written, which folders and patterns among the inputs leave out.
     """
     articles: Iterable[Article] = read_articles(
-        inputs, stdin=stdin, stdin_format=stdin_format, on_error=on_failure, any_language=any_language, on_skip=on_skip
-    )
+        inputs, stdin=stdin, stdin_format=stdin_format, on_error=on_failure, any_language=any_language,
+        on_skip=on_skip, outputs=outputs,
+    )  # fmt: skip
     if keep is not None:
         articles = filter(keep, articles)
     for result in score_articles(articles, classifier, config):
@@ -141,13 +144,13 @@ def score_inputs(
             yield result
 
 
-def count_articles(inputs: Sequence[str | Path]) -> int | None:
+def count_articles(inputs: Sequence[str | Path], outputs: Sequence[Path] = ()) -> int | None:
     """Count what :func:`score_inputs` will read, for a progress bar; None where only reading it would tell."""
     total = 0
     for given in inputs:
         if given == "-":
             return None
-        for path in expand(given):
+        for path in expand(given, outputs):
             if isinstance(path, ReadFailure):
                 continue
             kind = known_format(path)

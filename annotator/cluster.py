@@ -91,7 +91,7 @@ def run_on_ray(
     version = read_manifest(model, fast=cluster.fast).version
     with open_run(folder, inputs, version, config, resume=resume, force=force, known=known) as ledger, _joined(cluster):
         try:
-            parts = [(part, begin_part(ledger, folder, part)) for part in plan_parts(inputs, config.size)]
+            parts = [(part, begin_part(ledger, folder, part)) for part in plan_parts(inputs, config.size, folder)]
             todo = [(part, done) for part, done in parts if done is not None]
             with ledger.transaction():
                 for part, _ in todo:

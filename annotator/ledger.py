@@ -63,11 +63,16 @@ class ShardRecord:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
+class LedgerDamagedError(InputError):
+    """The file is there and is no ledger, or not a whole one."""
+
+
 class Ledger:
     """An open ledger; one process at a time.
 
     Raises:
         InputError: it cannot be read or written, or another process works in the same folder.
+        LedgerDamagedError: its file is damaged.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -101,9 +106,14 @@ class Ledger:
             text = str(error)
             if "locked" in text:
                 text = "another run is writing here: wait for it, or name another folder"
-            elif isinstance(error, sqlite3.DatabaseError) and "not a database" in text:
-                text = "its ledger is damaged: start again with --force"
+            elif "not a database" in text or "malformed" in text:
+                raise self._damaged() from error
+            elif "unable to open" in text or "readonly" in text:
+                text = f"{NAME} cannot be written: give yourself write permission there, or name another folder"
             raise InputError(f"{self._where}: {text}") from error
+
+    def _damaged(self) -> LedgerDamagedError:
+        return LedgerDamagedError(f"{self._where}: {NAME} is damaged: start again with --force, or name another folder")
 
     def _run(self, statement: str, *values: Any) -> sqlite3.Cursor:
         with self._guarded():
@@ -125,7 +135,22 @@ class Ledger:
 
     def settings(self) -> dict[str, Any]:
         """Return what the run was begun with; empty for a new ledger."""
-        return {key: json.loads(value) for key, value in self._run("SELECT key, value FROM settings")}
+        with self._guarded():
+            return {key: json.loads(value) for key, value in self._run("SELECT key, value FROM settings")}
+
+    def check(self) -> None:
+        """Look through the whole file.
+
+        Raises:
+            LedgerDamagedError: it is damaged.
+        """
+        if self._run("PRAGMA quick_check(1)").fetchone() != ("ok",):
+            raise self._damaged()
+
+    def clear(self) -> None:
+        """Forget everything."""
+        for table in ("settings", "parts", "shards", "failures", "ids", "texts", "known"):
+            self._run(f"DELETE FROM {table}")  # noqa: S608 -- ours
 
     def set_settings(self, values: Mapping[str, Any]) -> None:
         """Note what the run is begun with."""
@@ -138,6 +163,11 @@ class Ledger:
         """Return name, fingerprint and, when it is all done, the number of shards of a part that was begun."""
         row = self._run("SELECT name, fingerprint, shards FROM parts WHERE number = ?", number).fetchone()
         return row if row is None else (row[0], row[1], row[2])
+
+    def begun_parts(self) -> int:
+        """Return one more than the highest number of a part that was begun."""
+        (highest,) = self._run("SELECT max(number) FROM parts").fetchone()
+        return 0 if highest is None else int(highest) + 1
 
     def begin_part(self, number: int, name: str, fingerprint: str) -> None:
         """Note that a part is begun."""
@@ -197,8 +227,8 @@ class Ledger:
         return ("an earlier input" if found is None else found[0], first)
 
     def add_known(self, digests: Iterable[bytes]) -> None:
-        """Note ids that need no scoring."""
-        with self.transaction(), self._guarded():
+        """Note ids that need no scoring, inside a transaction of the caller's."""
+        with self._guarded():
             self._db.executemany("INSERT OR IGNORE INTO known VALUES (?)", ((digest,) for digest in digests))
 
     def knows(self, digest: bytes) -> bool:

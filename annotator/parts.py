@@ -25,8 +25,9 @@ Item = Article | ReadFailure
 class Part:
     """Files that are read in one go; ``faults`` are inputs among them that stand for no file.
 
-    ``own_ids`` says that its records may carry ids of their own, which another part may hold too. Ids of pages that
-    are files are their paths, ids of a crawl's records are unique by their standard.
+    ``name`` has escapes where the file's name is not UTF-8. ``own_ids`` says that its records may carry ids of their
+    own, which another part may hold too. Ids of pages that are files are their paths, ids of a crawl's records are
+    unique by their standard: to compare them all would cost a cluster one more reading.
     """
 
     number: int
@@ -50,16 +51,27 @@ class Part:
         return state.hexdigest()
 
 
-def plan_parts(inputs: Sequence[str | Path], pages: int) -> Iterator[Part]:
-    """Yield the parts of a run, lazily, in the order of the inputs; at most ``pages`` files of one page a part.
+def refuse_stdin(inputs: Sequence[str | Path]) -> None:
+    """Refuse inputs that cannot be read again.
 
     Raises:
-        InputError: standard input is among the inputs: it cannot be read again.
+        InputError: standard input is among the inputs.
     """
     if "-" in map(str, inputs):
         raise InputError(
             "standard input cannot be read again after a stop: save it to a file, or write one output file"
         )
+
+
+def plan_parts(inputs: Sequence[str | Path], pages: int, output: Path) -> Iterator[Part]:
+    """Yield the parts of a run, lazily, in the order of the inputs; at most ``pages`` files of one page a part.
+
+    What folders and patterns find in the folder ``output`` is left out.
+
+    Raises:
+        InputError: see :func:`refuse_stdin`.
+    """
+    refuse_stdin(inputs)
     number = 0
     seen: set[bytes] = set()
     waiting: list[Path | ReadFailure] = []
@@ -69,12 +81,12 @@ def plan_parts(inputs: Sequence[str | Path], pages: int) -> Iterator[Part]:
         if waiting:
             first = waiting[0]
             name = first.where if isinstance(first, ReadFailure) else first.as_posix()
-            yield Part(number=number, name=name, files=tuple(waiting), own_ids=False)
+            yield Part(number=number, name=_storable(name), files=tuple(waiting), own_ids=False)
             number += 1
             waiting.clear()
 
     for given in inputs:
-        for found in expand(given):
+        for found in expand(given, [output]):
             file: Path | ReadFailure = found
             if isinstance(found, Path):
                 key = hashlib.blake2b(found.as_posix().encode("utf-8", "surrogateescape"), digest_size=8).digest()
@@ -84,13 +96,18 @@ def plan_parts(inputs: Sequence[str | Path], pages: int) -> Iterator[Part]:
             kind = None if isinstance(file, ReadFailure) else known_format(file)
             if isinstance(file, Path) and kind in {"jsonl", "csv", "parquet", "warc"}:
                 yield from grouped()
-                yield Part(number=number, name=file.as_posix(), files=(file,), own_ids=kind != "warc")
+                yield Part(number=number, name=_storable(file.as_posix()), files=(file,), own_ids=kind != "warc")
                 number += 1
             else:
                 waiting.append(file)
                 if len(waiting) >= pages:
                     yield from grouped()
     yield from grouped()
+
+
+def _storable(name: str) -> str:
+    """Write what is not UTF-8 in a file's name as escapes."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def read_part(part: Part, *, any_language: bool = False, check_language: bool = True) -> Iterator[Item | Skipped]:

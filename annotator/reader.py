@@ -90,6 +90,7 @@ def read_articles(
     check_language: bool = True,
     any_language: bool = False,
     on_skip: Callable[[Skipped], None] | None = None,
+    outputs: Sequence[Path] = (),
 ) -> Iterator[Article]:
     """Read articles lazily, in the order of the inputs; a file is opened when its first article is asked for.
 
@@ -102,6 +103,7 @@ def read_articles(
         check_language: add a warning to articles that do not look French.
         any_language: read pages of crawls (WARC, WET) in other languages than French too.
         on_skip: called with each page of a crawl that is left out.
+        outputs: files and folders being written, which folders and patterns leave out.
 
     Yields:
         One article a page or record. Blank pages are articles too.
@@ -110,7 +112,7 @@ def read_articles(
         InputError: the first failure, when there is no ``on_error``.
     """
     seen = _Seen()
-    for name, items in _sources(inputs, stdin, stdin_format, any_language=any_language):
+    for name, items in _sources(inputs, stdin, stdin_format, outputs, any_language=any_language):
         seen.files.append(name)
         with closing(items):
             for number, item in items:
@@ -135,7 +137,12 @@ _Items = Iterator[tuple[int | None, "Article | InputError | Skipped"]]
 
 
 def _sources(
-    inputs: Sequence[str | Path], stdin: BinaryIO | None, stdin_format: StdinFormat | None, *, any_language: bool
+    inputs: Sequence[str | Path],
+    stdin: BinaryIO | None,
+    stdin_format: StdinFormat | None,
+    outputs: Sequence[Path],
+    *,
+    any_language: bool,
 ) -> Iterator[tuple[str, Any]]:
     """Yield the name of each source with a generator over what it holds."""
     for given in inputs:
@@ -143,7 +150,7 @@ def _sources(
             yield "stdin", _guarded(_read_stdin(stdin, stdin_format))
             stdin = None
             continue
-        for path in expand(given):
+        for path in expand(given, outputs):
             if isinstance(path, ReadFailure):
                 yield path.where, _guarded(iter([(None, InputError(path.error))]))
             else:
@@ -158,29 +165,53 @@ def _guarded(items: _Items) -> _Items:
         yield None, error
 
 
-def expand(given: str | Path) -> Iterator[Path | ReadFailure]:
-    """Yield the files that one input (file, folder or pattern) stands for, or why there are none."""
+def refuse_outputs(inputs: Sequence[str | Path], outputs: Sequence[Path]) -> None:
+    """Refuse an output that is named as something to read.
+
+    Raises:
+        InputError: one is: it would be written while it is read.
+    """
+    written = {output.resolve() for output in outputs}
+    for given in inputs:
+        if str(given) != "-" and Path(given).resolve() in written:
+            raise InputError(f"{given}: is read, and is the output too: name another output")
+
+
+def expand(given: str | Path, outputs: Sequence[Path] = ()) -> Iterator[Path | ReadFailure]:
+    """Yield the files that one input (file, folder or pattern) stands for, or why there are none.
+
+    What a folder or a pattern finds that is one of ``outputs``, or lies in one, is left out.
+    """
     path = Path(given)
     try:
+        # An input that itself lies in an output was chosen there.
+        written = [out for out in (o.resolve() for o in outputs) if not path.resolve().is_relative_to(out)]
         if path.is_dir():
-            yield from _found(_walk(path), path.as_posix(), "the folder holds no file of a known format")
+            yield from _found(_walk(path, written), path.as_posix(), "the folder holds no file of a known format")
         elif path.exists() or path.is_symlink():
             yield path
         elif has_magic(str(given)):
-            yield from _found(_matches(str(given)), str(given), "no file of a known format matches the pattern")
+            yield from _found(
+                _matches(str(given), written), str(given), "no file of a known format matches the pattern"
+            )
         else:
             yield ReadFailure(path.as_posix(), "no such file or folder")
     except OSError as error:  # a name too long, a folder that is closed to us
         yield ReadFailure(path.as_posix(), f"cannot be read: {error.strerror or error}")
 
 
-def _matches(pattern: str) -> Iterator[Path]:
+def _is_in(path: Path, outputs: Sequence[Path]) -> bool:
+    """Say whether a path is, or lies in, one of the outputs (resolved); few paths are worth asking the disk for."""
+    return any(out.name in path.parts and path.resolve().is_relative_to(out) for out in outputs)
+
+
+def _matches(pattern: str, outputs: Sequence[Path]) -> Iterator[Path]:
     fixed = sum(1 for _ in itertools.takewhile(lambda part: not has_magic(part), Path(pattern).parts))
     for match in sorted(glob(pattern, recursive=True)):  # noqa: PTH207 -- Path.glob takes no absolute pattern
         path = Path(match)
         # glob goes through linked folders below **, where a link that leads back up makes pages without end
         linked = "**" in pattern and any(p.is_symlink() for p in path.parents if len(p.parts) > fixed)
-        if known_format(path) and not linked and not path.is_dir():
+        if known_format(path) and not linked and not path.is_dir() and not _is_in(path, outputs):
             yield path
 
 
@@ -193,18 +224,18 @@ def _found(files: Iterator[Path | ReadFailure], where: str, nothing: str) -> Ite
         yield ReadFailure(where, f"{nothing} ({known_extensions()})")
 
 
-def _walk(folder: Path) -> Iterator[Path | ReadFailure]:
+def _walk(folder: Path, outputs: Sequence[Path]) -> Iterator[Path | ReadFailure]:
     try:
         entries = sorted(folder.iterdir(), key=lambda p: p.name)
     except OSError as error:
         yield ReadFailure(folder.as_posix(), f"cannot be read: {error.strerror or error}")
         return
     for path in entries:
-        if path.name.startswith("."):
+        if path.name.startswith(".") or _is_in(path, outputs):
             continue
         if path.is_dir():
             if not path.is_symlink():  # a link may lead back up
-                yield from _walk(path)
+                yield from _walk(path, outputs)
         elif known_format(path):
             yield path
 

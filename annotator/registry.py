@@ -17,6 +17,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -368,7 +369,15 @@ def file_digest(path: Path) -> str:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Write a small file so that a reader sees the old text or the new one, never a part."""
+    """Write a small file so that a reader sees the old text or the new one, never a part, after a power cut too."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:  # a full disk: what was written of it goes
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise

@@ -119,7 +119,7 @@ def score(
     """Score pages: one record an article, in input order, to OUT or stdout."""
     from annotator.bulk import EngineConfig, count_articles, score_inputs
     from annotator.ledger import Ledger
-    from annotator.reader import ReadFailure
+    from annotator.reader import ReadFailure, refuse_outputs
     from annotator.shards import ShardConfig, keeper
     from annotator.storage import ScoredWriter
 
@@ -160,6 +160,8 @@ def score(
     if output is None and fmt is OutputFormat.PARQUET and sys.stdout.isatty():
         raise AnnotatorError("Parquet is binary: name a file with -o, or send stdout to one")
     listed = _error_list(inputs, output, errors, force=force)
+    outputs = [path for path in (output, listed) if path is not None]
+    refuse_outputs([*inputs, *known], outputs)
     if output is None and sys.stdout is None:
         raise InputError("standard output is closed: name a file with -o")
     classifier = load.classifier(config)
@@ -170,7 +172,7 @@ def score(
         if known or dedupe:
             verdict = keeper(stack.enter_context(Ledger(None)), dedupe=dedupe, known=known)
         stack.enter_context(watch.progress)
-        watch.begin(None if watch.progress.disable or verdict else count_articles(inputs))
+        watch.begin(None if watch.progress.disable or verdict else count_articles(inputs, outputs))
         for scored in score_inputs(
             inputs,
             classifier,
@@ -181,6 +183,7 @@ def score(
             on_skip=lambda page: watch.skip(page.reason),
             keep=None if verdict is None else lambda article: watch.keeps(verdict(article)),
             config=config,
+            outputs=outputs,
         ):
             try:
                 writer.write(scored)

@@ -204,8 +204,9 @@ def keeper(ledger: Ledger, *, dedupe: bool, known: Sequence[Path], window: int =
 
     Nearly equal pages are looked for among the ``window`` kept before them at most.
     """
-    for path in known:
-        ledger.add_known(known_ids(path))
+    with ledger.transaction():
+        for path in known:
+            ledger.add_known(known_ids(path))
     near = NearDuplicates() if dedupe else None
     seen = itertools.count()
 

@@ -131,7 +131,7 @@ class ScoredWriter:
         if path.exists() and not path.is_file():
             return self._stack.enter_context(path.open("wb"))
         if path.exists() and not overwrite:
-            raise InputError(f"{path}: the file exists: give another name, or ask to overwrite it")
+            raise InputError(f"{path}: the file exists: name another, or replace it with --force")
         self._final = path.resolve()  # a link stays a link
         part = self._final.with_name(f".{self._final.name}.{secrets.token_hex(4)}.part")
         file = self._stack.enter_context(part.open("xb"))

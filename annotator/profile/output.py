@@ -33,7 +33,7 @@ def write_profiles(profiles: Iterable[Profile], target: Path | BinaryIO, *, over
     if kind not in {"jsonl", "csv"} or target.suffix.lower() == ".gz":
         raise InputError(f"{target}: the name of a file of profiles ends in .jsonl or .csv")
     if target.is_file() and not overwrite:
-        raise InputError(f"{target}: the file exists: give another name, or ask to overwrite it")
+        raise InputError(f"{target}: the file exists: name another, or replace it with --force")
     special = target.exists() and not target.is_file()  # a pipe or a device is written to directly
     part = target if special else target.with_name(f".{target.name}.part")
     try:
