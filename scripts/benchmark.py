@@ -1,6 +1,7 @@
 """Measure the annotator beside what people would run instead, in turn, on this machine; write docs/performance.md.
 
-python scripts/benchmark.py [--pages 200] [--runs 5] [--threads 2] [--scale 100 1000 10000 100000] [--docs FILE]
+python scripts/benchmark.py [--pages 200] [--runs 5] [--threads 2] [--scale 100 1000 10000 100000]
+    [--scale-segments 5] [--docs FILE]
 
 Each run is a process of its own: start-up (from launch to the first page done), pages and segments a second after
 that, and the largest memory it held. Runs of all rivals alternate, so that what slows the machine slows them all.
@@ -91,9 +92,10 @@ def rivals_table(found: dict[str, list[dict[str, Any]]], missing: dict[str, str]
 
 def scale_table(found: list[dict[str, Any]], name: str) -> list[str]:
     """Return the table of growing numbers of pages."""
-    lines = [f"| pages ({name}) | seconds | pages/s | peak memory, MB |", "|---|---|---|---|"]
+    lines = [f"| pages ({name}) | segments | seconds | pages/s | peak memory, MB |", "|---|---|---|---|---|"]
     return lines + [
-        f"| {run['pages']:,} | {run['seconds']:.1f} | {run['pages'] / run['seconds']:.1f} | {run['peak']:.0f} |"
+        f"| {run['pages']:,} | {run['segments']:,} | {run['seconds']:.1f} | {run['pages'] / run['seconds']:.1f} "
+        f"| {run['peak']:.0f} |"
         for run in found
     ]
 
@@ -153,6 +155,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--scale", type=int, nargs="*", default=[100, 1000, 10_000, 100_000])
+    parser.add_argument("--scale-segments", type=int, help="of a page, in the middle, there (default: as --segments)")
     parser.add_argument("--scale-of", choices=[OURS, f"{OURS}, --fast"], default=OURS)
     parser.add_argument("--only", nargs="+", choices=list(RIVALS), default=list(RIVALS), help="rivals to run")
     parser.add_argument("--docs", type=Path, default=ROOT / "docs" / "performance.md")
@@ -175,8 +178,9 @@ def main() -> None:
                 found.setdefault(name, []).append(result)
             print(f"run {turn + 1}: {name}: {result}", file=sys.stderr, flush=True)
     scale = []
+    middle = args.scale_segments or args.segments
     for count in args.scale:
-        result = measure(args.scale_of, count, args.threads, args.segments)
+        result = measure(args.scale_of, count, args.threads, middle)
         if isinstance(result, str):
             sys.exit(f"error: {args.scale_of} with {count} pages: {result}")
         scale.append(result)
@@ -187,7 +191,12 @@ def main() -> None:
         f"{args.pages} written pages of {args.segments} segments in the middle, {args.runs} runs of each in turn, "
         f"{args.threads} threads; {processor()}, {os.cpu_count()} cores, Python {platform.python_version()}. Medians, "
         f"with the range in brackets. Made by `python scripts/benchmark.py --pages {args.pages} "
-        f"--segments {args.segments} --runs {args.runs} --threads {args.threads}`."
+        f"--segments {args.segments} --runs {args.runs} --threads {args.threads}"
+        + (
+            f" --scale {' '.join(map(str, args.scale))} --scale-segments {middle} --scale-of '{args.scale_of}'`."
+            if scale
+            else "`."
+        )
     )
     figure = f"![Speed, time and memory](images/{image.name})"
     growing = [*scale_table(scale, args.scale_of), ""] if scale else []
